@@ -1,0 +1,348 @@
+//! The rules that the contract's field options state, checked without reflection.
+//!
+//! The build writes one `Check` for every message that a request can contain; each rule is a call of a function here.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::Field;
+
+/// One broken rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field, such as `customer.domains[2]`.
+    pub field: String,
+    /// What is wrong and what would be right, as a sentence.
+    pub description: String,
+}
+
+/// Every broken rule of one request, at most 100 of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+/// So many violations are told; a request with more is hopeless anyway.
+const MOST_VIOLATIONS: usize = 100;
+
+impl Violations {
+    /// Adds a broken rule.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        if self.0.len() < MOST_VIOLATIONS {
+            self.0.push(Violation { field: field.into(), description: description.into() });
+        }
+    }
+
+    /// One broken rule.
+    pub fn one(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self(vec![Violation { field: field.into(), description: description.into() }])
+    }
+
+    /// True when no rule is broken.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The broken rules, in the order of the fields.
+    pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Violations {
+    type Item = Violation;
+    type IntoIter = std::vec::IntoIter<Violation>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// A message that can be received. Requests check their fields; what only answers contain accepts everything.
+pub trait Validate {
+    /// Adds every broken rule to `violations`.
+    fn validate(&self, violations: &mut Violations);
+}
+
+/// A message inside a request: checked where it stands, for the paths of a mask only when there is one.
+pub(crate) trait Check {
+    fn check(&self, path: &Path<'_>, mask: Option<&[String]>, violations: &mut Violations);
+}
+
+/// Where in a request a value stands; only rendered when something is wrong with it.
+pub(crate) enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'static str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl<'a> Path<'a> {
+    pub(crate) fn field(&'a self, name: &'static str) -> Self {
+        Path::Field(self, name)
+    }
+    pub(crate) fn item(&'a self, index: usize) -> Self {
+        Path::Item(self, index)
+    }
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Field(Path::Root, name) => f.write_str(name),
+            Path::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Path::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// True when a rule applies: always, but on an update only for the fields that the mask names.
+pub(crate) fn covers(mask: Option<&[String]>, name: &str) -> bool {
+    mask.is_none_or(|paths| paths.iter().any(|p| p == name))
+}
+
+/// The form of a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Any,
+    Id,
+    Email,
+    Phone,
+    Domain,
+    TimeZone,
+    Currency,
+    Url,
+    Line,
+    Color,
+}
+
+/// The rules of a string.
+pub(crate) struct Text {
+    pub(crate) required: bool,
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) form: Form,
+    pub(crate) pattern: Option<&'static LazyLock<Regex>>,
+}
+
+macro_rules! regex {
+    ($pattern:literal, $text:expr) => {{
+        // The pattern is a literal that a test compiles.
+        #[allow(clippy::expect_used)]
+        static CELL: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).expect("a literal pattern"));
+        CELL.is_match($text)
+    }};
+}
+
+impl Form {
+    /// What is wrong with the text, if anything.
+    fn objection(self, text: &str) -> Option<&'static str> {
+        let is_control = |c: char| c.is_control();
+        let (ok, why) = match self {
+            Self::Any => (
+                !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t' && c != '\r'),
+                "must not contain control characters other than line feed and tab",
+            ),
+            Self::Id => (is_uuid(text), "must be a UUID such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b, in lower case"),
+            Self::Email => (
+                text.len() <= 254
+                    && regex!(
+                        r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$",
+                        text
+                    ),
+                "must be an e-mail address such as ann@example.com",
+            ),
+            Self::Phone => (
+                text.len() <= 40 && regex!(r"^\+?[0-9(][0-9 ()./-]*[0-9)](?: ?(?:x|ext\.?) ?[0-9]{1,8})?$", text),
+                "must be a telephone number such as +49 30 1234567",
+            ),
+            Self::Domain => (
+                text.len() <= 253
+                    && regex!(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$", text),
+                "must be a host name such as example.com, in lower case",
+            ),
+            Self::TimeZone => (
+                text.parse::<chrono_tz::Tz>().is_ok(),
+                "must be a time zone of the IANA database such as Europe/Berlin",
+            ),
+            Self::Currency => (regex!(r"^[A-Z]{3}$", text), "must be an ISO 4217 code such as EUR"),
+            Self::Url => (
+                regex!(r"^https?://[A-Za-z0-9.\-\[\]:]+(?:[/?#][^\s\x00-\x1f\x7f]*)?$", text),
+                "must be an absolute URL such as https://example.com/path",
+            ),
+            Self::Line => (!text.chars().any(is_control), "must be one line without control characters"),
+            Self::Color => (regex!(r"^#[0-9a-f]{6}$", text), "must be a colour such as #00ff7f, in lower case"),
+        };
+        (!ok).then_some(why)
+    }
+}
+
+/// A UUID in lower-case hyphenated form.
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(i, b)| match i {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
+        })
+}
+
+pub(crate) fn text(value: &str, path: &Path<'_>, rules: &Text, violations: &mut Violations) {
+    if value.is_empty() || (rules.required && value.trim().is_empty()) {
+        if rules.required {
+            violations.add(path.to_string(), "must not be empty");
+        }
+        return;
+    }
+    text_body(value, path, rules, violations);
+}
+
+fn text_body(value: &str, path: &Path<'_>, rules: &Text, violations: &mut Violations) {
+    // The length in bytes bounds the number of characters: counting is only needed when that is not enough.
+    if value.len() > rules.max || rules.min > 1 {
+        let length = value.chars().count();
+        if length > rules.max {
+            violations.add(path.to_string(), format!("must have at most {} characters, has {length}", rules.max));
+            return;
+        }
+        if length < rules.min {
+            violations.add(path.to_string(), format!("must have at least {} characters, has {length}", rules.min));
+        }
+    }
+    if let Some(why) = rules.form.objection(value) {
+        violations.add(path.to_string(), why);
+    }
+    if let Some(pattern) = rules.pattern
+        && !pattern.is_match(value)
+    {
+        violations.add(path.to_string(), format!("must match {}", pattern.as_str()));
+    }
+}
+
+/// The rules of a repeated field.
+pub(crate) struct Items {
+    pub(crate) required: bool,
+    pub(crate) max: usize,
+    pub(crate) unique: bool,
+}
+
+/// Checks the number of items; true when they are few enough to look at one by one.
+pub(crate) fn items(length: usize, path: &Path<'_>, rules: &Items, violations: &mut Violations) -> bool {
+    if length == 0 && rules.required {
+        violations.add(path.to_string(), "must have at least one item");
+    }
+    if length > rules.max {
+        violations.add(path.to_string(), format!("must have at most {} items, has {length}", rules.max));
+        return false;
+    }
+    true
+}
+
+pub(crate) fn texts(values: &[String], path: &Path<'_>, list: &Items, each: &Text, violations: &mut Violations) {
+    if !items(values.len(), path, list, violations) {
+        return;
+    }
+    let mut seen = std::collections::HashSet::new();
+    for (index, value) in values.iter().enumerate() {
+        let item = path.item(index);
+        if value.trim().is_empty() {
+            violations.add(item.to_string(), "must not be empty");
+            continue;
+        }
+        text_body(value, &item, each, violations);
+        if list.unique && !seen.insert(value.as_str()) {
+            violations.add(item.to_string(), "stands in the list more than once");
+        }
+    }
+}
+
+pub(crate) fn number(value: i64, path: &Path<'_>, min: Option<i64>, max: Option<i64>, violations: &mut Violations) {
+    match (min, max) {
+        (Some(min), Some(max)) if value < min || value > max => {
+            violations.add(path.to_string(), format!("must be between {min} and {max}, is {value}"));
+        }
+        (Some(min), None) if value < min => violations.add(path.to_string(), format!("must be at least {min}, is {value}")),
+        (None, Some(max)) if value > max => violations.add(path.to_string(), format!("must be at most {max}, is {value}")),
+        _ => {}
+    }
+}
+
+pub(crate) fn float(value: f64, path: &Path<'_>, violations: &mut Violations) {
+    if !value.is_finite() {
+        violations.add(path.to_string(), "must be a finite number");
+    }
+}
+
+pub(crate) fn choice(value: i32, path: &Path<'_>, required: bool, known: &[(&str, i32)], violations: &mut Violations) {
+    if (value == 0 && required) || !known.iter().any(|(_, number)| *number == value) {
+        let names: Vec<&str> = known.iter().filter(|(_, number)| *number != 0).map(|(name, _)| *name).collect();
+        violations.add(path.to_string(), format!("must be one of {}", names.join(", ")));
+    }
+}
+
+pub(crate) fn present(present: bool, path: &Path<'_>, violations: &mut Violations) {
+    if !present {
+        violations.add(path.to_string(), "must be given");
+    }
+}
+
+pub(crate) fn time(value: Option<&prost_types::Timestamp>, path: &Path<'_>, required: bool, violations: &mut Violations) {
+    match value {
+        None => present(!required, path, violations),
+        Some(time) => {
+            // The range that google.protobuf.Timestamp itself states: the years 1 to 9999.
+            let in_range = (-62_135_596_800..=253_402_300_799).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
+            if !in_range {
+                violations.add(path.to_string(), "must be a time between 0001-01-01 and 9999-12-31");
+            }
+        }
+    }
+}
+
+pub(crate) fn duration(
+    value: Option<&prost_types::Duration>,
+    path: &Path<'_>,
+    required: bool,
+    (min, max): (Option<i64>, Option<i64>),
+    violations: &mut Violations,
+) {
+    match value {
+        None => present(!required, path, violations),
+        Some(duration) => {
+            // Ten thousand years, the range that google.protobuf.Duration itself states.
+            if duration.seconds.abs() > 315_576_000_000 || duration.nanos.abs() > 999_999_999 {
+                violations.add(path.to_string(), "must be a duration of less than 10,000 years");
+            } else {
+                let least = min.is_some_and(|min| duration.seconds < min);
+                let most = max.is_some_and(|max| duration.seconds > max || (duration.seconds == max && duration.nanos > 0));
+                if least || most {
+                    let bound = |b: Option<i64>| b.map_or("any".to_owned(), |b| format!("{b} s"));
+                    violations.add(path.to_string(), format!("must be between {} and {}", bound(min), bound(max)));
+                }
+            }
+        }
+    }
+}
+
+/// Checks an update mask against the fields of what is updated.
+pub(crate) fn mask(paths: &[String], fields: &[Field], path: &Path<'_>, violations: &mut Violations) {
+    if paths.is_empty() {
+        violations.add(path.to_string(), "must name at least one field");
+    }
+    for name in paths.iter().take(MOST_VIOLATIONS) {
+        let why = match fields.iter().find(|f| f.name == name) {
+            None => format!("{:?} is not a field; the fields are {}", crop(name), writable(fields)),
+            Some(f) if f.output_only || f.name == "etag" => format!("{name:?} is set by the server"),
+            Some(f) if f.immutable => format!("{name:?} is fixed once the record exists"),
+            Some(_) => continue,
+        };
+        violations.add(path.to_string(), why);
+    }
+}
+
+fn crop(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+fn writable(fields: &[Field]) -> String {
+    let names: Vec<&str> =
+        fields.iter().filter(|f| !f.output_only && !f.immutable && f.name != "etag").map(|f| f.name).collect();
+    names.join(", ")
+}
