@@ -1,0 +1,214 @@
+//! Checks criteria against a schema and makes them ready to evaluate.
+
+use std::sync::Arc;
+
+use crate::definition::{Criterion, Definition, GroupKind, Places};
+use crate::operator::{Arity, Operator};
+use crate::predicate::Predicate;
+use crate::problem::{Problem, ProblemKind};
+use crate::schema::{Field, FieldSet, FieldType, Schema};
+use crate::value::Value;
+
+/// How deep groups may nest; one group with criteria in it is one deep.
+pub const MAX_DEPTH: usize = 8;
+
+/// How many criteria there may be in all.
+pub const MAX_CRITERIA: usize = 500;
+
+/// How many values one criterion may have.
+pub const MAX_VALUES: usize = 1_000;
+
+/// Criteria that were checked and are ready to evaluate. They never change, so threads may share them.
+#[derive(Debug)]
+pub struct Compiled {
+    pub(crate) root: Node,
+    fields: FieldSet,
+}
+
+impl Compiled {
+    /// The fields that its criteria are on.
+    #[must_use]
+    pub fn fields(&self) -> &FieldSet {
+        &self.fields
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Node {
+    Criterion(Box<Checked>),
+    Group { kind: GroupKind, items: Box<[Node]> },
+}
+
+/// A criterion that was checked.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) field: Field,
+    pub(crate) predicate: Predicate,
+    // As written, for explaining.
+    pub(crate) operator: Operator,
+    pub(crate) wanted: Arc<[Value]>,
+    pub(crate) case_sensitive: bool,
+}
+
+/// Checks criteria and makes them ready to evaluate.
+///
+/// # Errors
+///
+/// Every problem at once, each with its place. The top is `criteria`; in a group, criteria and groups are counted
+/// apart, so that the first criterion in its second group is `criteria.groups[1].criteria[0]`; and in a criterion
+/// `….field`, `….operator`, `….values` and `….values[0]` name the part. What lies beyond [`MAX_CRITERIA`] or
+/// [`MAX_DEPTH`] is not looked at.
+pub fn compile(schema: &Schema, definition: &Definition) -> Result<Compiled, Vec<Problem>> {
+    let mut check = Check { schema, problems: Vec::new(), criteria: 0, fields: FieldSet::new() };
+    let root = match definition {
+        // A rule without criteria is one that always holds.
+        Definition::Group { kind: GroupKind::All, items } if items.is_empty() => {
+            Some(Node::Group { kind: GroupKind::All, items: Box::new([]) })
+        }
+        other => check.node(other, "criteria", 0),
+    };
+    match root {
+        Some(root) if check.problems.is_empty() => Ok(Compiled { root, fields: check.fields }),
+        _ => Err(check.problems),
+    }
+}
+
+struct Check<'a> {
+    schema: &'a Schema,
+    problems: Vec<Problem>,
+    criteria: usize,
+    fields: FieldSet,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, path: impl Into<String>, kind: ProblemKind) {
+        self.problems.push(Problem { path: path.into(), kind });
+    }
+
+    /// The node, or nothing when a problem in it was noted.
+    fn node(&mut self, definition: &Definition, path: &str, depth: usize) -> Option<Node> {
+        if self.criteria > MAX_CRITERIA {
+            return None;
+        }
+        match definition {
+            Definition::Criterion(criterion) => {
+                self.count()?;
+                self.criterion(criterion, path).map(|checked| Node::Criterion(Box::new(checked)))
+            }
+            Definition::Group { kind, items } => self.group(*kind, items, path, depth + 1),
+        }
+    }
+
+    /// Counts a criterion, and says so once when it is one too many.
+    fn count(&mut self) -> Option<()> {
+        self.criteria += 1;
+        if self.criteria > MAX_CRITERIA {
+            self.problem("criteria", ProblemKind::TooManyCriteria);
+            return None;
+        }
+        Some(())
+    }
+
+    fn group(&mut self, kind: GroupKind, items: &[Definition], path: &str, depth: usize) -> Option<Node> {
+        if depth > MAX_DEPTH {
+            // Counted, as an empty group is, so that a flood of them makes no flood of problems.
+            self.count()?;
+            self.problem(path, ProblemKind::TooDeep);
+            return None;
+        }
+        if items.is_empty() {
+            self.count()?;
+            self.problem(path, ProblemKind::EmptyGroup(kind));
+            return None;
+        }
+        if kind == GroupKind::Not && items.len() > 1 {
+            self.problem(path, ProblemKind::NotTakesOne(items.len()));
+        }
+        let mut nodes = Vec::with_capacity(items.len().min(MAX_CRITERIA));
+        let mut places = Places::default();
+        for item in items {
+            if self.criteria > MAX_CRITERIA {
+                break;
+            }
+            let place = places.next(path, matches!(item, Definition::Group { .. }));
+            nodes.extend(self.node(item, &place, depth));
+        }
+        Some(Node::Group { kind, items: nodes.into() })
+    }
+
+    fn criterion(&mut self, criterion: &Criterion, path: &str) -> Option<Checked> {
+        let operator = criterion.operator;
+        let before = self.problems.len();
+        let field = self.schema.field(&criterion.field).and_then(|id| self.schema.get(id)).cloned();
+        let fits = field.as_ref().is_none_or(|field| Operator::of(field.kind).contains(&operator));
+        // How many values an operator takes is of no interest where another one is needed.
+        if fits {
+            self.count_values(criterion, path);
+        }
+        let Some(field) = field else {
+            self.problem(format!("{path}.field"), ProblemKind::UnknownField(criterion.field.clone()));
+            return None;
+        };
+        self.values(criterion, &field, path);
+        let sound = fits && self.problems.len() == before;
+        let predicate =
+            sound.then(|| Predicate::new(field.kind, operator, &criterion.values, criterion.case_sensitive)).flatten();
+        let Some(predicate) = predicate else {
+            if !fits || sound {
+                self.problem(format!("{path}.operator"), ProblemKind::WrongOperator { operator, kind: field.kind });
+            }
+            return None;
+        };
+        self.fields.insert(field.id);
+        Some(Checked {
+            field,
+            predicate,
+            operator,
+            wanted: criterion.values.as_slice().into(),
+            case_sensitive: criterion.case_sensitive,
+        })
+    }
+
+    fn count_values(&mut self, criterion: &Criterion, path: &str) {
+        let found = criterion.values.len();
+        let right = match criterion.operator.arity() {
+            Arity::Zero => found == 0,
+            Arity::One => found == 1,
+            Arity::Two => found == 2,
+            Arity::Many => (1..=MAX_VALUES).contains(&found),
+        };
+        if !right {
+            let wrong = ProblemKind::WrongCount { operator: criterion.operator, found };
+            self.problem(format!("{path}.values"), wrong);
+        }
+    }
+
+    fn values(&mut self, criterion: &Criterion, field: &Field, path: &str) {
+        for (index, value) in criterion.values.iter().enumerate().take(MAX_VALUES) {
+            if let Some(problem) = wrong_value(value, field, field.kind.element()) {
+                self.problem(format!("{path}.values[{index}]"), problem);
+            } else if value.is_empty() {
+                self.problem(format!("{path}.values[{index}]"), ProblemKind::EmptyValue);
+            }
+        }
+        let reversed = match (criterion.operator, &*criterion.values) {
+            (Operator::Between, [Value::Number(low), Value::Number(high)]) => low > high,
+            (Operator::Between, [Value::Time(low), Value::Time(high)]) => low > high,
+            _ => false,
+        };
+        if reversed {
+            self.problem(format!("{path}.values"), ProblemKind::Reversed);
+        }
+    }
+}
+
+/// What is wrong with a value for this field, if it should be of this type: the field's own, or that of its members.
+pub(crate) fn wrong_value(value: &Value, field: &Field, expected: FieldType) -> Option<ProblemKind> {
+    let found = value.kind();
+    if found != expected {
+        return Some(ProblemKind::WrongValue { expected, found });
+    }
+    let name = value.as_choice().filter(|name| !name.is_empty() && !field.choices.is_empty())?;
+    let choices = &field.choices;
+    (!choices.contains(name)).then(|| ProblemKind::UnknownChoice { name: name.clone(), choices: choices.clone() })
+}

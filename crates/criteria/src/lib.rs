@@ -1,0 +1,119 @@
+//! The one criterion language of the suite: fields, operators and values; groups of them; and rules that act on what
+//! they find.
+//!
+//! The crate is pure. It reads no clock, no file and no network, and the same input always gives the same answer, so
+//! whoever logs a ticket, previews a rule, explains a past decision or simulates a change calls the same functions and
+//! only the caller commits.
+//!
+//! # Use
+//!
+//! A caller names its fields in a [`Schema`], fills a [`Record`] with what it knows, and asks:
+//!
+//! ```
+//! use concierge_criteria::{Criterion, Definition, FieldType, Operator, Record, Schema, Truth, compile, eval};
+//!
+//! let schema = Schema::new([("user.important", FieldType::Flag), ("ticket.summary", FieldType::Text)])?;
+//! let definition = Definition::any([
+//!     Criterion::new("user.important", Operator::Is, [true]).into(),
+//!     Criterion::new("ticket.summary", Operator::Contains, ["board room"]).into(),
+//! ]);
+//! let compiled = compile(&schema, &definition).map_err(|problems| problems[0].clone())?;
+//!
+//! // A new record knows nothing: nobody can tell yet.
+//! let mut record = Record::new(&schema);
+//! assert_eq!(eval(&compiled, &record), Truth::Unknown);
+//!
+//! // One fact is enough here: ANY holds as soon as one item does.
+//! let summary = schema.field("ticket.summary").expect("named above");
+//! record.set(summary, "Projector in the Board Room is dark")?;
+//! assert_eq!(eval(&compiled, &record), Truth::True);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`explain`] answers the same question with every value it saw; [`walk`] runs a [`RuleSet`] over a record.
+//!
+//! # Three answers
+//!
+//! A field is known to hold a value, known to be empty, or UNKNOWN: a fact that nobody could be asked for. A criterion
+//! on an UNKNOWN field neither holds nor fails, and NOT does not change that. Groups follow Kleene's strong logic: ALL
+//! is false as soon as one item is false, ANY is true as soon as one item is true, and otherwise an UNKNOWN item leaves
+//! the group UNKNOWN.
+//!
+//! On a field known to be empty a negative operator holds and a positive one does not. An empty text and an empty set
+//! are the same as no value.
+//!
+//! # Every operator
+//!
+//! This table is read by a test and checked against the code.
+//!
+//! | Type           | Operator         | Values | On empty | On UNKNOWN | Holds when                                        |
+//! |----------------|------------------|--------|----------|------------|---------------------------------------------------|
+//! | ID, CHOICE     | IS               | 1      | false    | UNKNOWN    | it is the value                                   |
+//! | ID, CHOICE     | IS_NOT           | 1      | true     | UNKNOWN    | it is not the value                               |
+//! | ID, CHOICE     | ANY_OF           | 1+     | false    | UNKNOWN    | it is one of the values                           |
+//! | ID, CHOICE     | NONE_OF          | 1+     | true     | UNKNOWN    | it is none of the values                          |
+//! | ID, CHOICE     | HAS_VALUE        | 0      | false    | UNKNOWN    | it has a value                                    |
+//! | ID, CHOICE     | HAS_NO_VALUE     | 0      | true     | UNKNOWN    | it has none                                       |
+//! | ID_SET, TEXT_SET | EQUALS         | 1+     | false    | UNKNOWN    | it is the same set, whatever the order            |
+//! | ID_SET, TEXT_SET | INCLUDES       | 1+     | false    | UNKNOWN    | it shares one or more with the values             |
+//! | ID_SET, TEXT_SET | INCLUDES_ALL   | 1+     | false    | UNKNOWN    | every one of the values is in it                  |
+//! | ID_SET, TEXT_SET | DOES_NOT_INCLUDE | 1+   | true     | UNKNOWN    | it shares none with the values                    |
+//! | ID_SET, TEXT_SET | HAS_VALUE      | 0      | false    | UNKNOWN    | it has a member                                   |
+//! | ID_SET, TEXT_SET | HAS_NO_VALUE   | 0      | true     | UNKNOWN    | it has none                                       |
+//! | TEXT           | IS               | 1      | false    | UNKNOWN    | it is the value                                   |
+//! | TEXT           | IS_NOT           | 1      | true     | UNKNOWN    | it is not the value                               |
+//! | TEXT           | ANY_OF           | 1+     | false    | UNKNOWN    | it is one of the values                           |
+//! | TEXT           | NONE_OF          | 1+     | true     | UNKNOWN    | it is none of the values                          |
+//! | TEXT           | CONTAINS         | 1      | false    | UNKNOWN    | the value occurs in it                            |
+//! | TEXT           | DOES_NOT_CONTAIN | 1      | true     | UNKNOWN    | the value does not occur in it                    |
+//! | TEXT           | STARTS_WITH      | 1      | false    | UNKNOWN    | it starts with the value                          |
+//! | TEXT           | ENDS_WITH        | 1      | false    | UNKNOWN    | it ends with the value                            |
+//! | TEXT           | HAS_VALUE        | 0      | false    | UNKNOWN    | it has a character, be it a space                 |
+//! | TEXT           | HAS_NO_VALUE     | 0      | true     | UNKNOWN    | it has none                                       |
+//! | NUMBER, TIME   | IS               | 1      | false    | UNKNOWN    | it is the value                                   |
+//! | NUMBER, TIME   | IS_NOT           | 1      | true     | UNKNOWN    | it is not the value                               |
+//! | NUMBER, TIME   | LESS        | 1      | false    | UNKNOWN    | it is below (before) the value                    |
+//! | NUMBER, TIME   | LESS_OR_EQUAL          | 1      | false    | UNKNOWN    | it is the value or below                          |
+//! | NUMBER, TIME   | GREATER     | 1      | false    | UNKNOWN    | it is above (after) the value                     |
+//! | NUMBER, TIME   | GREATER_OR_EQUAL         | 1      | false    | UNKNOWN    | it is the value or above                          |
+//! | NUMBER, TIME   | BETWEEN          | 2      | false    | UNKNOWN    | it is the first, the second, or between them      |
+//! | NUMBER, TIME   | HAS_VALUE        | 0      | false    | UNKNOWN    | it has a value                                    |
+//! | NUMBER, TIME   | HAS_NO_VALUE     | 0      | true     | UNKNOWN    | it has none                                       |
+//! | FLAG           | IS               | 1      | false    | UNKNOWN    | it is the value; empty is neither true nor false  |
+//!
+//! # Case
+//!
+//! The operators of TEXT ignore case unless a criterion minds it. Ignoring case maps each character through
+//! [`char::to_lowercase`] on both sides and compares the results. No other folding takes place: `ß` is not `ss`, a
+//! final `ς` is not `σ`, and a letter with a combining accent is not the composed letter. The members of a TEXT_SET and
+//! the names of a CHOICE are always compared exactly.
+
+mod compile;
+mod definition;
+mod eval;
+mod explain;
+mod fold;
+mod operator;
+mod predicate;
+mod problem;
+mod record;
+mod rule;
+mod schema;
+mod truth;
+mod value;
+mod walk;
+
+pub use compile::{Compiled, MAX_CRITERIA, MAX_DEPTH, MAX_VALUES, compile};
+pub use definition::{Criterion, Definition, GroupKind};
+pub use eval::eval;
+pub use explain::{SeenCriterion, Trace, TraceNode, explain};
+pub use operator::{Arity, Operator};
+pub use problem::{Problem, ProblemKind};
+pub use record::{Fact, Record, SetError};
+pub use rule::{Action, AppliesTo, OutcomeDefinition, Rule, RuleDefinition, RuleSet, compile_rule};
+pub use schema::{Field, FieldId, FieldSet, FieldType, Schema, SchemaError};
+pub use truth::Truth;
+pub use value::{IdSet, Set, TextSet, Value};
+pub use walk::{
+    Change, Match, NotConsidered, Occasion, Outcome, RuleVerdict, Undecided, Verdict, walk, walk_explained,
+};

@@ -1,0 +1,12 @@
+//! The crate as a caller sees it.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod compiling;
+mod explaining;
+mod operators;
+mod oracle;
+mod random;
+mod records;
+mod table;
+mod walking;
+mod world;

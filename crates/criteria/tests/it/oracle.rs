@@ -1,0 +1,187 @@
+//! A second evaluator, written to be read and not to be fast. It knows the criteria as written, fields by name, and
+//! sets as lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use concierge_criteria::{Action, AppliesTo, Criterion, Definition, Fact, GroupKind, Operator, RuleDefinition, Value};
+use uuid::Uuid;
+
+/// What is known of each field, by name.
+pub(crate) type Facts = BTreeMap<String, Fact>;
+
+/// Whether criteria hold; `None` where nobody knows.
+pub(crate) fn holds(definition: &Definition, facts: &Facts) -> Option<bool> {
+    match definition {
+        Definition::Criterion(criterion) => criterion_holds(criterion, &facts[&criterion.field]),
+        Definition::Group { kind, items } => {
+            let answers: Vec<Option<bool>> = items.iter().map(|item| holds(item, facts)).collect();
+            match kind {
+                GroupKind::Not => answers[0].map(|answer| !answer),
+                GroupKind::All if answers.contains(&Some(false)) => Some(false),
+                GroupKind::Any if answers.contains(&Some(true)) => Some(true),
+                _ if answers.contains(&None) => None,
+                GroupKind::All => Some(true),
+                GroupKind::Any => Some(false),
+            }
+        }
+    }
+}
+
+fn criterion_holds(criterion: &Criterion, fact: &Fact) -> Option<bool> {
+    use Operator::*;
+    let seen = match fact {
+        Fact::Unknown => return None,
+        Fact::Empty => {
+            return Some(matches!(criterion.operator, IsNot | NoneOf | HasNoValue | DoesNotInclude | DoesNotContain));
+        }
+        Fact::Known(value) => value,
+    };
+    // Only a single text is ever compared without case, never the members of a set.
+    let folds = !criterion.case_sensitive && matches!(seen, Value::Text(_));
+    let fold = |value: &Value| match value {
+        Value::Text(text) if folds => Value::from(text.chars().flat_map(char::to_lowercase).collect::<String>()),
+        other => other.clone(),
+    };
+    let wanted: Vec<Value> = criterion.values.iter().map(fold).collect();
+    let seen = fold(seen);
+    let members = members(&seen);
+    let part = |test: fn(&str, &str) -> bool| match (&seen, &wanted[0]) {
+        (Value::Text(seen), Value::Text(wanted)) => test(seen, wanted),
+        other => panic!("{other:?} are no texts"),
+    };
+    Some(match criterion.operator {
+        HasValue => true,
+        HasNoValue => false,
+        Is => seen == wanted[0],
+        IsNot => seen != wanted[0],
+        AnyOf => wanted.contains(&seen),
+        NoneOf => !wanted.contains(&seen),
+        Equals => members.iter().all(|one| wanted.contains(one)) && wanted.iter().all(|one| members.contains(one)),
+        Includes => wanted.iter().any(|one| members.contains(one)),
+        IncludesAll => wanted.iter().all(|one| members.contains(one)),
+        DoesNotInclude => !wanted.iter().any(|one| members.contains(one)),
+        Contains => part(|seen, wanted| seen.contains(wanted)),
+        DoesNotContain => part(|seen, wanted| !seen.contains(wanted)),
+        StartsWith => part(|seen, wanted| seen.starts_with(wanted)),
+        EndsWith => part(|seen, wanted| seen.ends_with(wanted)),
+        Less => number(&seen) < number(&wanted[0]),
+        LessOrEqual => number(&seen) <= number(&wanted[0]),
+        Greater => number(&seen) > number(&wanted[0]),
+        GreaterOrEqual => number(&seen) >= number(&wanted[0]),
+        Between => number(&wanted[0]) <= number(&seen) && number(&seen) <= number(&wanted[1]),
+    })
+}
+
+fn members(value: &Value) -> Vec<Value> {
+    match value {
+        Value::IdSet(set) => set.iter().map(|member| Value::from(*member)).collect(),
+        Value::TextSet(set) => set.iter().map(|member| Value::from(member.clone())).collect(),
+        _ => vec![],
+    }
+}
+
+fn number(value: &Value) -> i64 {
+    match value {
+        Value::Number(number) => *number,
+        Value::Time(time) => time.timestamp(),
+        other => panic!("{other:?} is no number"),
+    }
+}
+
+/// The fields that criteria are on.
+pub(crate) fn fields(definition: &Definition) -> BTreeSet<String> {
+    match definition {
+        Definition::Criterion(criterion) => BTreeSet::from([criterion.field.clone()]),
+        Definition::Group { items, .. } => items.iter().flat_map(fields).collect(),
+    }
+}
+
+/// The unknown fields of the criteria that are still open.
+pub(crate) fn open(definition: &Definition, facts: &Facts) -> BTreeSet<String> {
+    match definition {
+        _ if holds(definition, facts).is_some() => BTreeSet::new(),
+        Definition::Criterion(criterion) => BTreeSet::from([criterion.field.clone()]),
+        Definition::Group { items, .. } => items.iter().flat_map(|item| open(item, facts)).collect(),
+    }
+}
+
+/// Why rules are asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    New,
+    Existing(BTreeSet<String>),
+    Manual(BTreeSet<Uuid>),
+}
+
+/// What became of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Became {
+    Matched(Vec<(String, Fact, Fact)>),
+    NotMatched,
+    Undecided(BTreeSet<String>),
+    Disabled,
+    OtherUse,
+    StoppedBy(Uuid),
+    NoChangedField,
+}
+
+/// Runs the rules over the facts, changing them, and says what became of each rule.
+pub(crate) fn run(rules: &[RuleDefinition], facts: &mut Facts, asked: &Asked) -> Vec<(Uuid, Became)> {
+    let mut rules = rules.to_vec();
+    rules.sort_by_key(|rule| (rule.precedence, rule.created, rule.id));
+    let mut changed = if let Asked::Existing(fields) = asked { fields.clone() } else { BTreeSet::new() };
+    let mut stopped_by = None;
+    let mut told = Vec::new();
+    for rule in &rules {
+        let meant = match asked {
+            Asked::New => [AppliesTo::New, AppliesTo::NewAndExisting].contains(&rule.applies_to),
+            Asked::Existing(_) => [AppliesTo::Existing, AppliesTo::NewAndExisting].contains(&rule.applies_to),
+            Asked::Manual(ids) => ids.contains(&rule.id),
+        };
+        let became = if !rule.enabled {
+            Became::Disabled
+        } else if !meant {
+            Became::OtherUse
+        } else if let Some(by) = stopped_by {
+            Became::StoppedBy(by)
+        } else if matches!(asked, Asked::Existing(_)) && fields(&rule.criteria).is_disjoint(&changed) {
+            Became::NoChangedField
+        } else {
+            match holds(&rule.criteria, facts) {
+                None => Became::Undecided(open(&rule.criteria, facts)),
+                Some(false) => Became::NotMatched,
+                Some(true) => {
+                    let changes = apply(rule, facts);
+                    changed.extend(changes.iter().map(|(field, _, _)| field.clone()));
+                    stopped_by = rule.stop_on_match.then_some(rule.id);
+                    Became::Matched(changes)
+                }
+            }
+        };
+        told.push((rule.id, became));
+    }
+    told
+}
+
+fn apply(rule: &RuleDefinition, facts: &mut Facts) -> Vec<(String, Fact, Fact)> {
+    let mut changes = Vec::new();
+    for outcome in &rule.outcomes {
+        let from = facts[&outcome.field].clone();
+        let to = match (&outcome.action, &from) {
+            (Action::Set(value), _) | (Action::Add(value), Fact::Empty) => Fact::Known(value.clone()),
+            (Action::Add(_), Fact::Unknown) => Fact::Unknown,
+            (Action::Add(Value::IdSet(more)), Fact::Known(Value::IdSet(old))) => {
+                Fact::Known(Value::IdSet(old.iter().chain(more.iter()).copied().collect()))
+            }
+            (Action::Add(Value::TextSet(more)), Fact::Known(Value::TextSet(old))) => {
+                Fact::Known(Value::TextSet(old.iter().chain(more.iter()).cloned().collect()))
+            }
+            other => panic!("{other:?} cannot be added"),
+        };
+        facts.insert(outcome.field.clone(), to.clone());
+        if from != to {
+            changes.push((outcome.field.clone(), from, to));
+        }
+    }
+    changes
+}
