@@ -13,6 +13,8 @@ mod options;
 mod records;
 #[path = "build/rules.rs"]
 mod rules;
+#[path = "build/secrets.rs"]
+mod secrets;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -39,11 +41,13 @@ fn run(root: &Path) -> Result<(), String> {
     let encoded = compiler.encode_file_descriptor_set();
     let pool = prost_reflect::DescriptorPool::decode(encoded.as_slice()).map_err(|e| e.to_string())?;
 
+    let mut messages = prost_build::Config::new();
+    messages.enable_type_names();
     tonic_prost_build::configure()
         .codec_path("crate::codec::Codec")
         .include_file("modules.rs")
         .emit_rerun_if_changed(false)
-        .compile_fds(compiler.file_descriptor_set())
+        .compile_fds_with_config(compiler.file_descriptor_set(), messages)
         .map_err(|e| e.to_string())?;
 
     fs::write(out.join("descriptors.bin"), &encoded).map_err(|e| e.to_string())?;

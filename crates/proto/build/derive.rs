@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
-use crate::{methods, options, records, rules};
+use crate::{methods, options, records, rules, secrets};
 
 /// What all generators look at.
 pub(crate) struct Contract<'a> {
@@ -46,12 +46,13 @@ pub(crate) fn derive(pool: &DescriptorPool) -> Result<String, String> {
     let mut out = String::from(
         "use crate::validate::{Check, Form, Items, Path, Text};\n\
          use crate::record::convert;\n\
-         use crate::{CreateRequest, DeleteRequest, Field, Fields, GetRequest, Kind, ListRequest, Method, Mutation, Permission, Record, UndeleteRequest, UpdateRequest, Validate, Value, Violations, validate};\n\
+         use crate::{CreateRequest, DeleteRequest, Field, Fields, GetRequest, Kind, ListRequest, Method, Mutation, Permission, Record, Redact, UndeleteRequest, UpdateRequest, Validate, Value, Violations, validate};\n\
          use crate::options::{CallerKind, Scope};\n",
     );
     out.push_str(&methods::generate(&contract)?);
     for message in messages(pool) {
         out.push_str(&rules::generate(&contract, &message));
+        out.push_str(&secrets::generate(&contract, &message));
         out.push_str(&records::generate(&contract, &message)?);
     }
     Ok(out)

@@ -13,7 +13,7 @@ pub mod validate;
 pub use method::{CallerKind, METHODS, Method, PERMISSIONS, Permission, PermissionSet, Scope};
 pub use record::{Field, Fields, Kind, Record, Value};
 pub use request::{
-    CreateRequest, DeleteRequest, GetRequest, ListRequest, Mutation, UndeleteRequest, UpdateRequest,
+    CreateRequest, DeleteRequest, GetRequest, ListRequest, Mutation, Redact, UndeleteRequest, UpdateRequest,
 };
 pub use validate::{Validate, Violation, Violations};
 
@@ -24,7 +24,7 @@ mod generated {
 }
 
 /// What our own generator writes: method table, validators, records.
-#[allow(clippy::all, unused_variables)]
+#[allow(clippy::all, unused_variables, unused_parens)]
 mod derived {
     include!(concat!(env!("OUT_DIR"), "/derived.rs"));
 }
@@ -33,9 +33,9 @@ pub use generated::concierge::common::v1 as common;
 pub use generated::concierge::directory::v1 as directory;
 pub use generated::concierge::error::v1 as error;
 pub use generated::concierge::event::v1 as event;
-//N pub use generated::concierge::notification::v1 as notification;
+pub use generated::concierge::notification::v1 as notification;
 pub use generated::concierge::options::v1 as options;
-//N pub use generated::concierge::ticket_rule::v1 as ticket_rule;
+pub use generated::concierge::ticket_rule::v1 as ticket_rule;
 
 /// Every file of the contract with its comments and options, as an encoded `google.protobuf.FileDescriptorSet`:
 /// what server reflection serves.

@@ -150,6 +150,7 @@ pub fn datetime(time: &prost_types::Timestamp) -> Option<DateTime<Utc>> {
 }
 
 /// Conversions that the generated [`Fields`] implementations call.
+#[allow(dead_code, reason = "generated code calls those for the kinds of field that the contract has")]
 pub(crate) mod convert {
     use super::{DateTime, Utc, Uuid, Value};
 

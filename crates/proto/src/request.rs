@@ -10,6 +10,14 @@ pub trait Mutation: Message + Default + 'static {
     fn request_id(&self) -> &str;
 }
 
+/// A message that may hold secret fields.
+pub trait Redact {
+    /// True when it does, itself or in a message inside it.
+    const HAS_SECRETS: bool;
+    /// Empties them.
+    fn redact(&mut self);
+}
+
 /// `Create…Request`.
 pub trait CreateRequest: Mutation {
     /// The record.

@@ -1,0 +1,53 @@
+//! The service's database: its pool, its migrations.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::error::Error;
+
+static OWN: Migrator = sqlx::migrate!("./migrations");
+
+/// The migrations of a service: those that every service has, and its own.
+pub fn migrations(service: &Migrator) -> Migrator {
+    Migrator::with_migrations(OWN.iter().chain(service.iter()).cloned().collect())
+}
+
+/// Opens the pool. Connects lazily: a service starts without its database and is ready once it answers.
+///
+/// `statement_timeout` bounds single statements outside transactions; a transaction sets what its caller has left.
+pub fn pool(url: &SecretString, size: u32, statement_timeout: Duration, name: &str) -> Result<PgPool, sqlx::Error> {
+    let options: PgConnectOptions = url.expose_secret().parse()?;
+    let options = options
+        .application_name(name)
+        .statement_cache_capacity(500)
+        .options([("statement_timeout", statement_timeout.as_millis().to_string())]);
+    Ok(PgPoolOptions::new()
+        .max_connections(size)
+        .min_connections(size.min(2))
+        .acquire_timeout(Duration::from_secs(5))
+        // A broken connection is found by the statement that fails on it; a round trip before each is too dear.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(Duration::from_secs(1800))
+        .connect_lazy_with(options))
+}
+
+/// Brings the database's schema up to date. Safe to run while other replicas serve, and by several at once.
+pub async fn migrate(pool: &PgPool, service: &Migrator) -> Result<(), sqlx::migrate::MigrateError> {
+    let mut migrator = migrations(service);
+    // A newer binary may have migrated further: an older one keeps working beside it.
+    migrator.set_ignore_missing(true);
+    migrator.run(pool).await
+}
+
+/// Maps a broken constraint to what it means, leaving every other error as it is.
+pub fn constraint(error: Error, meaning: impl FnOnce(&str) -> Option<Error>) -> Error {
+    match error {
+        Error::Constraint { name } => meaning(&name).unwrap_or(Error::Constraint { name }),
+        other => other,
+    }
+}

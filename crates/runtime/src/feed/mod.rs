@@ -1,0 +1,96 @@
+//! The feed: a service's outbox, numbered after commit and told to other services in order.
+//!
+//! [`sequencer`] gives positions, [`server`] streams and snapshots, [`consumer`] reads another service's feed with one
+//! leased reader and applies each event once, [`projection`] keeps what was heard of other services' records,
+//! [`revocations`] hears of tokens taken away in every replica.
+
+pub mod consumer;
+pub mod projection;
+pub mod revocations;
+pub mod sequencer;
+pub mod server;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use concierge_proto::event::Event;
+use concierge_proto::record::timestamp;
+use prost_types::Any;
+use sqlx::{PgPool, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::outbox::type_url;
+
+/// How long events are kept. A consumer that was away for longer reads a snapshot.
+pub const RETENTION: TimeDelta = TimeDelta::days(7);
+
+/// Which feed this is, and what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) feed_id: Uuid,
+    /// The position of the newest event.
+    pub(crate) head: i64,
+    /// The position up to which events are gone.
+    pub(crate) floor: i64,
+}
+
+pub(crate) async fn extent(pool: &PgPool) -> Result<Extent, Error> {
+    let row = sqlx::query("select feed_id, head, floor from feed").fetch_one(pool).await?;
+    Ok(Extent { feed_id: row.try_get(0)?, head: row.try_get(1)?, floor: row.try_get(2)? })
+}
+
+/// Events after a position, in order, at most `limit`.
+pub(crate) async fn read(pool: &PgPool, source: &str, after: i64, limit: i64) -> Result<Vec<Event>, Error> {
+    let rows = sqlx::query(
+        "select id, type, subject, time, traceparent, cause, position, payload_type, payload
+         from outbox where position > $1 order by position limit $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(|row| event(row, source)).collect()
+}
+
+fn event(row: &PgRow, source: &str) -> Result<Event, Error> {
+    let time: DateTime<Utc> = row.try_get(3)?;
+    let cause: Option<Uuid> = row.try_get(5)?;
+    let payload_type: String = row.try_get(7)?;
+    Ok(Event {
+        id: row.try_get::<Uuid, _>(0)?.to_string(),
+        source: source.to_owned(),
+        r#type: row.try_get(1)?,
+        subject: row.try_get(2)?,
+        time: Some(timestamp(time)),
+        traceparent: row.try_get(4)?,
+        cause: cause.map(|c| c.to_string()).unwrap_or_default(),
+        position: row.try_get(6)?,
+        payload: Some(Any { type_url: type_url(&payload_type), value: row.try_get(8)? }),
+    })
+}
+
+/// True when one of the wanted types names the event's; no wanted types mean all.
+pub(crate) fn wanted(types: &[String], event_type: &str) -> bool {
+    types.is_empty()
+        || types.iter().any(|t| match t.strip_suffix(".*") {
+            Some(stem) => event_type.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.')),
+            None => t == event_type,
+        })
+}
+
+/// Decodes an event's payload, if it is of that type.
+pub fn payload<M: prost::Message + prost::Name + Default>(event: &Event) -> Option<M> {
+    let any = event.payload.as_ref()?;
+    (any.type_url == type_url(&M::full_name())).then(|| M::decode(any.value.as_slice()).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+
+    #[test]
+    fn a_trailing_star_stands_for_every_verb_of_exactly_that_record() {
+        let types = vec!["site.*".to_owned(), "ticket.logged".to_owned()];
+        assert!(wanted(&types, "site.created") && wanted(&types, "ticket.logged") && wanted(&[], "anything"));
+        assert!(!wanted(&types, "site_contact.created") && !wanted(&types, "ticket.closed"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Tokens taken away: every replica hears of it by itself, and refuses them within a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use concierge_proto::event::event_feed_service_client::EventFeedServiceClient;
+use concierge_proto::event::{self, ReadSnapshotRequest, SubscribeRequest};
+use concierge_proto::record::datetime;
+use tokio_util::sync::CancellationToken;
+
+use super::payload;
+use crate::auth::{Revocation, RevocationTarget, Revocations};
+use crate::clock::SharedClock;
+use crate::upstream::Upstream;
+
+/// Hears directory's revocations until told to stop. While directory is away, expiry is the bound.
+pub async fn watch(directory: Upstream, revocations: Arc<Revocations>, clock: SharedClock, stop: CancellationToken) {
+    let work = async {
+        loop {
+            if let Err(status) = hear(&directory, &revocations).await {
+                tracing::debug!(%status, "cannot hear of revocations; trying again");
+            }
+            revocations.prune(clock.now());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+async fn hear(directory: &Upstream, revocations: &Revocations) -> Result<(), tonic::Status> {
+    let mut client = EventFeedServiceClient::new(directory.channel());
+    let only = "revocation".to_owned();
+    let request = directory.request(ReadSnapshotRequest { record_types: vec![only] });
+    let mut snapshot = client.read_snapshot(request).await?.into_inner();
+    let mut from = (String::new(), 0);
+    while let Some(part) = snapshot.message().await? {
+        revocations.add(part.revocations.iter().filter_map(read));
+        from = (part.feed_id, part.position);
+    }
+    let request = directory.request(SubscribeRequest {
+        feed_id: from.0,
+        after_position: from.1,
+        types: vec!["revocation.*".to_owned()],
+    });
+    let mut stream = client.subscribe(request).await?.into_inner();
+    while let Some(part) = stream.message().await? {
+        revocations.add(part.events.iter().filter_map(payload::<event::Revocation>).filter_map(|r| read(&r)));
+    }
+    Ok(())
+}
+
+/// Reads a revocation as events carry it.
+pub fn read(revocation: &event::Revocation) -> Option<Revocation> {
+    let issued_before = datetime(revocation.issued_before.as_ref()?)?;
+    let target = if !revocation.subject.is_empty() {
+        RevocationTarget::Subject(revocation.subject.clone())
+    } else if !revocation.key_id.is_empty() {
+        RevocationTarget::Key(revocation.key_id.clone())
+    } else if let Ok(site) = revocation.site_id.parse() {
+        RevocationTarget::Site(site)
+    } else {
+        RevocationTarget::Customer(revocation.customer_id.parse().ok()?)
+    };
+    Some(Revocation { target, issued_before })
+}

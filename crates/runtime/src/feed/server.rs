@@ -1,0 +1,230 @@
+//! `EventFeedService`: the outbox as a stream, and the records as a snapshot.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use concierge_proto::Record as _;
+use concierge_proto::event::event_feed_service_server::EventFeedService;
+use concierge_proto::event::{
+    ReadSnapshotRequest, ReadSnapshotResponse, RecordChanged, Revocation, SubscribeRequest, SubscribeResponse,
+};
+use futures::future::BoxFuture;
+use prost::Message as _;
+use sqlx::{PgPool, Row as _};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{Extent, extent, read, wanted};
+use crate::auth::LONGEST_LIFE;
+use crate::error::Error;
+use crate::outbox;
+use crate::resource::{Resource, Statements, decode};
+use crate::service::Service;
+
+/// So many events are read and sent at a time.
+const BATCH: i64 = 500;
+/// How often a subscriber looks when no hint came.
+const POLL: Duration = Duration::from_secs(1);
+
+type Page = BoxFuture<'static, Result<(Vec<RecordChanged>, Option<Uuid>), Error>>;
+
+/// One type of record that a snapshot can hold.
+struct Source {
+    record_type: &'static str,
+    page: Box<dyn Fn(PgPool, Uuid) -> Page + Send + Sync>,
+}
+
+/// The feed of one service.
+#[derive(Clone)]
+pub struct FeedServer {
+    service: Service,
+    head: watch::Receiver<i64>,
+    stop: CancellationToken,
+    sources: Arc<Vec<Source>>,
+}
+
+impl std::fmt::Debug for FeedServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FeedServer").field("service", &self.service.name()).finish_non_exhaustive()
+    }
+}
+
+impl FeedServer {
+    /// The feed of a service; it ends its streams when told to stop.
+    pub fn new(service: Service, head: watch::Receiver<i64>, stop: CancellationToken) -> Self {
+        Self { service, head, stop, sources: Arc::default() }
+    }
+
+    /// Lets snapshots hold the records of a resource.
+    #[must_use]
+    pub fn with<S: Resource>(mut self) -> Self {
+        let source = Source {
+            record_type: S::Record::TYPE,
+            page: Box::new(|pool, after| Box::pin(async move { page::<S>(&pool, after).await })),
+        };
+        if let Some(sources) = Arc::get_mut(&mut self.sources) {
+            sources.push(source);
+        }
+        self
+    }
+}
+
+/// So many records are read at a time.
+const PAGE: i64 = 500;
+
+async fn page<S: Resource>(pool: &PgPool, after: Uuid) -> Result<(Vec<RecordChanged>, Option<Uuid>), Error> {
+    let sql = format!(
+        "select {} from {} where id > $1 order by id limit {PAGE}",
+        Statements::of::<S>().columns,
+        Statements::of::<S>().table
+    );
+    // Made of names in the service's own code.
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).fetch_all(pool).await?;
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let record: S::Record = decode(row)?;
+        records.push(outbox::changed(&record, record.version(), Vec::new()));
+    }
+    let last = records.last().and_then(|r| r.record_id.parse().ok()).filter(|_| rows.len() as i64 == PAGE);
+    Ok((records, last))
+}
+
+type Stream_<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl EventFeedService for FeedServer {
+    type SubscribeStream = Stream_<SubscribeResponse>;
+    type ReadSnapshotStream = Stream_<ReadSnapshotResponse>;
+
+    async fn subscribe(&self, request: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+        let request = request.into_inner();
+        let Extent { feed_id, head, floor } = extent(self.service.pool()).await?;
+        let after = request.after_position;
+        let other = !request.feed_id.is_empty() && request.feed_id != feed_id.to_string();
+        if other || (request.feed_id.is_empty() && after > 0) || after < floor || after > head {
+            return Err(Error::FeedPosition { position: after }.into());
+        }
+        let (sender, receiver) = mpsc::channel(4);
+        let feed = self.clone();
+        tokio::spawn(async move {
+            let stop = feed.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => { let _ = sender.send(Err(Error::ShuttingDown.into())).await; }
+                () = sender.closed() => {}
+                failed = feed.stream(&sender, request, feed_id, after) => {
+                    if let Err(error) = failed { let _ = sender.send(Err(error.into())).await; }
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn read_snapshot(
+        &self,
+        request: Request<ReadSnapshotRequest>,
+    ) -> Result<Response<Self::ReadSnapshotStream>, Status> {
+        let types = request.into_inner().record_types;
+        let (sender, receiver) = mpsc::channel(4);
+        let feed = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = sender.closed() => {}
+                failed = feed.snapshot(&sender, &types) => {
+                    if let Err(error) = failed { let _ = sender.send(Err(error.into())).await; }
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+impl FeedServer {
+    async fn stream(
+        &self,
+        sender: &mpsc::Sender<Result<SubscribeResponse, Status>>,
+        request: SubscribeRequest,
+        feed_id: Uuid,
+        mut position: i64,
+    ) -> Result<(), Error> {
+        let mut head = self.head.clone();
+        // The first part comes at once, also when there is nothing yet: it tells the subscriber that it is heard.
+        let mut first = true;
+        loop {
+            head.mark_unchanged();
+            let mut events = read(self.service.pool(), self.service.name(), position, BATCH).await?;
+            if let Some(lost) = events.first().map(|e| e.position).filter(|p| *p != position + 1) {
+                // Positions have no gaps: what was between is gone after its retention.
+                tracing::warn!(position, lost, "a subscriber is too slow");
+                return Err(Error::FeedPosition { position });
+            }
+            let full = events.len() as i64 == BATCH;
+            let read_any = !events.is_empty();
+            position = events.last().map_or(position, |e| e.position);
+            events.retain(|e| wanted(&request.types, &e.r#type));
+            if read_any || first {
+                first = false;
+                let part = SubscribeResponse { feed_id: feed_id.to_string(), events, position };
+                if sender.send(Ok(part)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if !full {
+                let _ = tokio::time::timeout(POLL, head.changed()).await;
+            }
+        }
+    }
+
+    async fn snapshot(
+        &self,
+        sender: &mpsc::Sender<Result<ReadSnapshotResponse, Status>>,
+        types: &[String],
+    ) -> Result<(), Error> {
+        // The head first: whatever changes while records are read comes again as an event, with a greater version.
+        let Extent { feed_id, head, .. } = extent(self.service.pool()).await?;
+        let part = |records, revocations| ReadSnapshotResponse {
+            feed_id: feed_id.to_string(),
+            position: head,
+            records,
+            revocations,
+        };
+        let revocations = if types.is_empty() || types.iter().any(|t| t == "revocation") {
+            self.revocations().await?
+        } else {
+            Vec::new()
+        };
+        if sender.send(Ok(part(Vec::new(), revocations))).await.is_err() {
+            return Ok(());
+        }
+        for source in self.sources.iter().filter(|s| types.is_empty() || types.iter().any(|t| t == s.record_type)) {
+            let mut after = Uuid::nil();
+            loop {
+                let (records, last) = (source.page)(self.service.pool().clone(), after).await?;
+                if !records.is_empty() && sender.send(Ok(part(records, Vec::new()))).await.is_err() {
+                    return Ok(());
+                }
+                match last {
+                    Some(last) => after = last,
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The revocations that can still matter: of the longest life of a token, and of keys for as long as events last.
+    async fn revocations(&self) -> Result<Vec<Revocation>, Error> {
+        let since = self.service.clock().now() - LONGEST_LIFE - LONGEST_LIFE;
+        let rows = sqlx::query("select payload from outbox where type = 'revocation.created' and time > $1")
+            .bind(since)
+            .fetch_all(self.service.pool())
+            .await?;
+        rows.iter()
+            .map(|row| Revocation::decode(row.try_get::<Vec<u8>, _>(0)?.as_slice()).map_err(Error::internal))
+            .collect()
+    }
+}

@@ -1,0 +1,45 @@
+//! Who calls, and whether they may.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use concierge_proto::{CallerKind, Method};
+use http::HeaderMap;
+
+use super::ON_BEHALF_OF;
+use crate::auth::{Caller, TokenError, Verifier};
+use crate::call::Call;
+use crate::error::Error;
+
+pub(crate) fn authenticate(verifier: &Verifier, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Arc<Caller>, Error> {
+    let header = headers.get(http::header::AUTHORIZATION).ok_or(TokenError::Missing)?;
+    let text = header.to_str().map_err(|_| TokenError::Malformed)?;
+    let token = text
+        .split_at_checked(7)
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer "))
+        .map(|(_, token)| token.trim())
+        .ok_or(TokenError::Missing)?;
+    let caller = verifier.verify(token, now)?;
+    match headers.get(ON_BEHALF_OF) {
+        None => Ok(caller),
+        Some(_) if caller.kind != CallerKind::Service => Err(Error::OnBehalfOfRefused),
+        Some(original) => {
+            let original = original.to_str().ok().filter(|o| !o.is_empty() && o.len() <= 200);
+            Ok(Arc::new(Caller { on_behalf_of: original.map(str::to_owned), ..(*caller).clone() }))
+        }
+    }
+}
+
+/// Before anything is looked up: without the permission, a caller does not even learn what exists.
+pub(crate) fn authorize(method: &Method, call: &Call) -> Result<(), Error> {
+    let Some(caller) = &call.caller else { return Ok(()) };
+    if !method.kinds.contains(&caller.kind) {
+        return Err(Error::KindRefused { kind: caller.kind });
+    }
+    match method.permission {
+        Some(permission) if !caller.permissions.holds(permission) => {
+            Err(Error::PermissionMissing { permission, field: None })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,76 @@
+//! Events, written in the transaction that makes them true.
+
+use concierge_proto::Record;
+use concierge_proto::event::{RecordChanged, Revocation};
+use concierge_proto::record::timestamp;
+use prost::Name;
+use prost_types::Any;
+
+use crate::error::Error;
+use crate::tx::Tx;
+
+/// The type URL of a message of the contract.
+pub fn type_url(full_name: &str) -> String {
+    format!("type.googleapis.com/{full_name}")
+}
+
+/// Packs a record, without its secret fields.
+pub(crate) fn pack<R: Record>(record: &R) -> Any {
+    Any { type_url: type_url(R::FULL_NAME), value: redacted(record).encode_to_vec() }
+}
+
+/// A record as history and events may know it.
+pub(crate) fn redacted<R: Record>(record: &R) -> R {
+    let mut record = record.clone();
+    for (index, _) in R::FIELDS.iter().enumerate().filter(|(_, f)| f.secret) {
+        record.set_value(index, concierge_proto::Value::Null);
+    }
+    record
+}
+
+/// The payload that tells of a record's change.
+pub(crate) fn changed<R: Record>(record: &R, version: i64, fields: Vec<String>) -> RecordChanged {
+    RecordChanged {
+        record_type: R::TYPE.to_owned(),
+        record_id: record.id().to_owned(),
+        version,
+        record: Some(pack(record)),
+        changed_fields: fields,
+        deleted: record.delete_time().is_some(),
+    }
+}
+
+impl Tx {
+    /// Writes an event about something that is not the change of a record.
+    pub async fn emit<M: Name>(&mut self, event_type: &str, subject: &str, payload: &M) -> Result<uuid::Uuid, Error> {
+        let id = self.new_id();
+        let (now, cause, traceparent) = (self.now, self.cause, self.call.traceparent.clone());
+        sqlx::query(
+            "insert into outbox (id, type, subject, time, traceparent, cause, payload_type, payload)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(id)
+        .bind(event_type)
+        .bind(subject)
+        .bind(now)
+        .bind(traceparent)
+        .bind(cause)
+        .bind(M::full_name())
+        .bind(payload.encode_to_vec())
+        .execute(self.conn().await?)
+        .await?;
+        self.wrote_event();
+        Ok(id)
+    }
+
+    /// Takes tokens away: everywhere within a second, for as long as such a token could live.
+    pub async fn revoke(&mut self, mut revocation: Revocation) -> Result<(), Error> {
+        let id = self.new_id();
+        revocation.id = id.to_string();
+        if revocation.issued_before.is_none() {
+            revocation.issued_before = Some(timestamp(self.now));
+        }
+        self.emit("revocation.created", &format!("revocation/{id}"), &revocation).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! Pages of records: filter, order and position from the request, bounds from the caller.
+
+use concierge_proto::{Fields as _, Kind, ListRequest, Value};
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::read::bound;
+use super::{Resource, Statements, conceal, decode};
+use crate::call::Call;
+use crate::error::Error;
+use crate::query::{ListParams, ListQuery};
+use crate::service::Service;
+
+/// What a list is narrowed to beside its filter: fields that must equal a value (several ids: that hold one of them).
+#[derive(Clone, Debug, Default)]
+pub struct Only {
+    conditions: Vec<(&'static str, Value)>,
+}
+
+impl Only {
+    /// No narrowing.
+    pub fn everything() -> Self {
+        Self::default()
+    }
+
+    /// Records whose field has this id (or holds it among several). An empty text narrows nothing.
+    #[must_use]
+    pub fn id(self, field: &'static str, id: &str) -> Self {
+        match id.parse::<Uuid>() {
+            Ok(id) => self.equal(field, Value::Id(id)),
+            Err(_) => self,
+        }
+    }
+
+    /// Records whose field has this value.
+    #[must_use]
+    pub fn equal(mut self, field: &'static str, value: Value) -> Self {
+        self.conditions.push((field, value));
+        self
+    }
+}
+
+pub(crate) async fn page<S, Q>(service: &Service, request: &Q, only: Only) -> Result<(Vec<S::Record>, String), Error>
+where
+    S: Resource,
+    Q: ListRequest<Record = S::Record>,
+{
+    let call = Call::current();
+    let permissions = call.as_ref().map_or(concierge_proto::PermissionSet::ALL, |c| c.permissions());
+    let mut only = only;
+    let mut nothing = false;
+    if let Some(bound) = call.as_ref().and_then(|c| bound::<S>(c)) {
+        match bound {
+            (Some(field), Some(own)) => only = only.equal(field, Value::Id(own)),
+            _ => nothing = true,
+        }
+    }
+    let scope = format!("{:?}", only.conditions);
+    let path = call.as_ref().and_then(|c| c.method).map_or("", |m| m.path);
+    let params = ListParams { default_order: S::ORDER, ..ListParams::new(request, path, scope.as_bytes()) };
+    let tokens = service.page_tokens().await?;
+    let query = ListQuery::parse(S::Record::FIELDS, permissions, &params, tokens)?;
+    if nothing {
+        return Ok((Vec::new(), String::new()));
+    }
+
+    let statements = Statements::of::<S>();
+    let mut sql = QueryBuilder::<Postgres>::new("select ");
+    sql.push(statements.columns).push(" from ").push(statements.table).push(" where ");
+    let has_deletion = S::Record::index_of("delete_time").is_some();
+    sql.push(if request.show_deleted() || !has_deletion { "true" } else { "delete_time is null" });
+    for (field, value) in only.conditions {
+        push_condition::<S>(&mut sql, field, value);
+    }
+    query.push_where(&mut sql);
+    query.push_order_limit(&mut sql);
+    if let Some(call) = &call {
+        call.remaining()?;
+    }
+    // Every filter makes another statement: keeping them prepared would fill the connections' caches.
+    let rows = sql.build().persistent(false).fetch_all(service.pool()).await?;
+    let records: Vec<S::Record> = rows.iter().map(decode).collect::<Result<_, _>>()?;
+    let (mut records, next) = query.page(records, tokens);
+    records.iter_mut().for_each(|record| conceal(record, permissions));
+    Ok((records, next))
+}
+
+fn push_condition<S: Resource>(sql: &mut QueryBuilder<Postgres>, field: &'static str, value: Value) {
+    let Some(index) = S::Record::index_of(field) else { return };
+    sql.push(" and \"").push(field).push("\" ");
+    match (S::Record::FIELDS[index].kind, value) {
+        (Kind::Ids, Value::Id(id)) => {
+            sql.push("@> ").push_bind(vec![id]);
+        }
+        (_, Value::Id(id)) => {
+            sql.push("= ").push_bind(id);
+        }
+        (_, Value::Ids(ids)) => {
+            sql.push("= any(").push_bind(ids).push(")");
+        }
+        (Kind::Enum(_), Value::Int(number)) => {
+            sql.push("= ").push_bind(i32::try_from(number).unwrap_or(0));
+        }
+        (_, Value::Int(number)) => {
+            sql.push("= ").push_bind(number);
+        }
+        (_, Value::Bool(truth)) => {
+            sql.push("= ").push_bind(truth);
+        }
+        (_, Value::Text(text)) => {
+            sql.push("= ").push_bind(text);
+        }
+        // Nothing else is asked for; a condition that cannot be written must not let everything through.
+        _ => {
+            sql.push("is null and false");
+        }
+    }
+}
