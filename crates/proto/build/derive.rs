@@ -46,7 +46,7 @@ pub(crate) fn derive(pool: &DescriptorPool) -> Result<String, String> {
     let mut out = String::from(
         "use crate::validate::{Check, Form, Items, Path, Text};\n\
          use crate::record::convert;\n\
-         use crate::{CreateRequest, DeleteRequest, Field, Fields, GetRequest, Kind, ListRequest, Method, Mutation, Permission, Record, Redact, UndeleteRequest, UpdateRequest, Validate, Value, Violations, validate};\n\
+         use crate::{CreateRequest, DeleteRequest, Field, Fields, GetRequest, Kind, ListRequest, Method, Mutation, Permission, PermissionSet, Record, Redact, UndeleteRequest, UpdateRequest, Validate, Value, Violations, validate};\n\
          use crate::options::{CallerKind, Scope};\n",
     );
     out.push_str(&methods::generate(&contract)?);

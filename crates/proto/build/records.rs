@@ -25,7 +25,7 @@ pub(crate) fn generate(contract: &Contract<'_>, message: &MessageDescriptor) -> 
 }
 
 /// A record has an id, an etag and times.
-fn is_record(message: &MessageDescriptor) -> bool {
+pub(crate) fn is_record(message: &MessageDescriptor) -> bool {
     ["id", "etag", "create_time", "update_time"].iter().all(|f| message.get_field_by_name(f).is_some())
 }
 

@@ -1,45 +1,80 @@
-//! Which messages hold secret fields, and how to clear them.
+//! Which messages hold secret fields or fields that not every reader may see, and how to clear them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use prost_reflect::{Kind, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::derive::Contract;
-use crate::{names, options};
+use crate::options::Field;
+use crate::{names, options, records};
 
 pub(crate) fn generate(contract: &Contract<'_>, message: &MessageDescriptor) -> String {
     let path = names::message(message);
-    let has = holds(contract, message, &mut BTreeMap::new());
-    let mut body = String::new();
-    if has {
-        for field in message.fields() {
-            // Secrets inside oneofs and maps have no use yet; the build says so when one appears.
-            let place = format!("self.{}", names::field(field.name()));
-            if options::field(contract.pool, &field).secret {
-                let _ = write!(body, "{place} = Default::default(); ");
-            } else if let Kind::Message(inner) = field.kind()
-                && inner.package_name().starts_with("concierge.")
-                && !field.is_map()
-                && holds(contract, &inner, &mut BTreeMap::new())
-            {
-                let _ = write!(body, "{place}.iter_mut().for_each(Redact::redact); ");
-            }
-        }
-    }
-    format!("impl Redact for {path} {{ const HAS_SECRETS: bool = {has}; fn redact(&mut self) {{ {body} }} }}\n")
+    let is_secret = |o: &Field| o.secret;
+    let is_guarded = |o: &Field| !o.read_permission.is_empty();
+    let secrets = clear(contract, message, &is_secret, "redact()", |_| String::new());
+    let guarded = clear(contract, message, &is_guarded, "conceal(permissions)", |o| {
+        let index = contract.permissions.iter().position(|p| *p == o.read_permission).unwrap_or_default();
+        format!("if !permissions.holds(Permission({index})) ")
+    });
+    // What a record keeps secret is written and never read back; an answer's own secret is shown once.
+    let guarded = if records::is_record(message) {
+        clear_own_secrets(contract, message) + &guarded
+    } else {
+        guarded
+    };
+    format!(
+        "impl Redact for {path} {{\n    const HAS_SECRETS: bool = {};\n    fn redact(&mut self) {{ {secrets} }}\n\
+         \x20   fn conceal(&mut self, permissions: PermissionSet) {{ {guarded} }}\n}}\n",
+        !secrets.is_empty(),
+    )
 }
 
-fn holds(contract: &Contract<'_>, message: &MessageDescriptor, seen: &mut BTreeMap<String, bool>) -> bool {
-    if let Some(known) = seen.get(message.full_name()) {
-        return *known;
+fn clear_own_secrets(contract: &Contract<'_>, message: &MessageDescriptor) -> String {
+    let secret = message.fields().filter(|f| options::field(contract.pool, f).secret);
+    secret.map(|f| format!("self.{} = Default::default(); ", names::field(f.name()))).collect()
+}
+
+/// The statements that clear the fields of which `is` holds, also inside.
+fn clear(
+    contract: &Contract<'_>,
+    message: &MessageDescriptor,
+    is: &impl Fn(&Field) -> bool,
+    inside: &str,
+    condition: impl Fn(&Field) -> String,
+) -> String {
+    let mut body = String::new();
+    // Inside oneofs and maps such fields have no use: they are not looked for there.
+    for field in message.fields().filter(|f| !f.is_map() && f.containing_oneof().is_none_or(|o| o.is_synthetic())) {
+        let place = format!("self.{}", names::field(field.name()));
+        let options = options::field(contract.pool, &field);
+        if is(&options) {
+            let _ = write!(body, "{}{{ {place} = Default::default(); }} ", condition(&options));
+        }
+        if inner(&field).is_some_and(|m| holds(contract, &m, is, &mut BTreeSet::new())) {
+            let _ = write!(body, "{place}.iter_mut().for_each(|inner| inner.{inside}); ");
+        }
     }
-    seen.insert(message.full_name().to_owned(), false);
-    let found = message.fields().any(|field| {
-        options::field(contract.pool, &field).secret
-            || matches!(field.kind(), Kind::Message(inner)
-                if inner.package_name().starts_with("concierge.") && holds(contract, &inner, seen))
-    });
-    seen.insert(message.full_name().to_owned(), found);
-    found
+    body
+}
+
+fn inner(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    match field.kind() {
+        Kind::Message(inner) if inner.package_name().starts_with("concierge.") && !field.is_map() => Some(inner),
+        _ => None,
+    }
+}
+
+fn holds(
+    contract: &Contract<'_>,
+    message: &MessageDescriptor,
+    is: &impl Fn(&Field) -> bool,
+    seen: &mut BTreeSet<String>,
+) -> bool {
+    seen.insert(message.full_name().to_owned())
+        && message.fields().any(|field| {
+            is(&options::field(contract.pool, &field))
+                || inner(&field).is_some_and(|m| holds(contract, &m, is, seen))
+        })
 }

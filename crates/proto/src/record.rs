@@ -107,7 +107,7 @@ pub trait Fields: prost::Message + Default + Clone + PartialEq + Send + Sync + '
 }
 
 /// A record that a service keeps: it has an id, an etag and times.
-pub trait Record: Fields {
+pub trait Record: Fields + crate::Redact {
     /// Its type in one word, such as `site_contact`: used in errors, events, history.
     const TYPE: &'static str;
     /// Its full name in the contract.

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use crate::Record;
+use crate::{PermissionSet, Record};
 
 /// A request that changes something: it carries a `request_id`.
 pub trait Mutation: Message + Default + 'static {
@@ -10,12 +10,14 @@ pub trait Mutation: Message + Default + 'static {
     fn request_id(&self) -> &str;
 }
 
-/// A message that may hold secret fields.
+/// A message that may hold fields which not everybody, or nothing that is kept, may see.
 pub trait Redact {
-    /// True when it does, itself or in a message inside it.
+    /// True when it holds secret fields, itself or in a message inside it.
     const HAS_SECRETS: bool;
-    /// Empties them.
+    /// Empties the secret fields.
     fn redact(&mut self);
+    /// Empties the fields whose `read_permission` is not among those held.
+    fn conceal(&mut self, permissions: PermissionSet);
 }
 
 /// `Create…Request`.

@@ -46,6 +46,7 @@ create table outbox (
 create unique index outbox_by_position on outbox (position) where position is not null;
 create index outbox_unnumbered on outbox (seq) where position is null;
 create index outbox_by_time on outbox (time);
+create index outbox_revocations on outbox (position) where type = 'revocation.created';
 
 -- One row. `floor` is the position up to which events were removed after their retention.
 create table feed (

@@ -22,9 +22,7 @@ pub(crate) fn pack<R: Record>(record: &R) -> Any {
 /// A record as history and events may know it.
 pub(crate) fn redacted<R: Record>(record: &R) -> R {
     let mut record = record.clone();
-    for (index, _) in R::FIELDS.iter().enumerate().filter(|(_, f)| f.secret) {
-        record.set_value(index, concierge_proto::Value::Null);
-    }
+    record.redact();
     record
 }
 

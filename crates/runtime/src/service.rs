@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use concierge_proto::{
-    CreateRequest, DeleteRequest, GetRequest, ListRequest, Mutation, Record, Redact, UndeleteRequest, UpdateRequest,
+    CreateRequest, DeleteRequest, GetRequest, ListRequest, Mutation, PermissionSet, Record, Redact, UndeleteRequest, UpdateRequest,
 };
 use futures::future::BoxFuture;
 use prost::Message;
@@ -20,7 +20,7 @@ use crate::call::Call;
 use crate::clock::SharedClock;
 use crate::error::Error;
 use crate::query::PageTokens;
-use crate::resource::{Loader, Only, Resource, conceal, list};
+use crate::resource::{Loader, Only, Resource, list};
 use crate::tx::Tx;
 
 /// What a handler returns.
@@ -113,13 +113,13 @@ impl Service {
         let key = answers::Key::of(&tx, &request)?;
         if let Some(first) = key.take::<A>(&mut tx).await? {
             tx.rollback().await?;
-            return Ok(Response::new(first));
+            return Ok(reply(first));
         }
         match work(&mut tx, request).await {
             Ok(answer) => {
                 key.keep(&mut tx, &answer).await?;
                 self.commit(tx).await?;
-                Ok(Response::new(answer))
+                Ok(reply(answer))
             }
             Err(error) => {
                 // The failure is the answer; a rollback that fails too is the pool's business.
@@ -137,7 +137,7 @@ impl Service {
         Q::Response: Clone + Redact,
     {
         self.write(request, |tx, request| {
-            Box::pin(async move { answer(tx.insert::<S>(request.into_record()).await?, tx) })
+            Box::pin(async move { Ok(tx.insert::<S>(request.into_record()).await?.into()) })
         })
         .await
     }
@@ -147,21 +147,18 @@ impl Service {
     where
         S: Resource,
         Q: GetRequest<Record = S::Record>,
+        Q::Response: Redact,
     {
-        Ok(Response::new(self.read::<S>(request.get_ref().id()).await?.into()))
+        Ok(reply(self.read::<S>(request.get_ref().id()).await?.into()))
     }
 
-    /// One record as the caller may see it.
+    /// One record, if the caller may know that it exists. [`reply`] takes out what it may not read of it.
     pub async fn read<S: Resource>(&self, id: &str) -> Result<S::Record, Error> {
         let absent = || Error::NotFound { record_type: S::Record::TYPE, id: id.to_owned() };
         let call = Call::current().unwrap_or_else(|| Arc::new(Call::internal("", Duration::from_secs(60))));
         let key: Uuid = id.parse().map_err(|_| absent())?;
-        let mut record = self.loader::<S>().get(key).await?.ok_or_else(absent)?;
-        if !crate::resource::in_scope::<S>(&call, &record) {
-            return Err(absent());
-        }
-        conceal(&mut record, call.permissions());
-        Ok(record)
+        let record = self.loader::<S>().get(key).await?.ok_or_else(absent)?;
+        if crate::resource::in_scope::<S>(&call, &record) { Ok(record) } else { Err(absent()) }
     }
 
     /// `Update…`: locks, compares, stores, tells.
@@ -174,7 +171,7 @@ impl Service {
         self.write(request, |tx, request| {
             Box::pin(async move {
                 let (record, paths) = request.into_parts();
-                answer(tx.update::<S>(&record, &paths).await?, tx)
+                Ok(tx.update::<S>(&record, &paths).await?.into())
             })
         })
         .await
@@ -188,7 +185,7 @@ impl Service {
         Q::Response: Clone + Redact,
     {
         self.write(request, |tx, request| {
-            Box::pin(async move { answer(tx.delete::<S>(request.id(), request.etag()).await?, tx) })
+            Box::pin(async move { Ok(tx.delete::<S>(request.id(), request.etag()).await?.into()) })
         })
         .await
     }
@@ -201,7 +198,7 @@ impl Service {
         Q::Response: Clone + Redact,
     {
         self.write(request, |tx, request| {
-            Box::pin(async move { answer(tx.undelete::<S>(request.id()).await?, tx) })
+            Box::pin(async move { Ok(tx.undelete::<S>(request.id()).await?.into()) })
         })
         .await
     }
@@ -211,9 +208,10 @@ impl Service {
     where
         S: Resource,
         Q: ListRequest<Record = S::Record>,
+        Q::Response: Redact,
     {
         let (records, next) = self.page::<S, Q>(request.get_ref(), Only::everything()).await?;
-        Ok(Response::new((records, next).into()))
+        Ok(reply((records, next).into()))
     }
 
     /// A page of the records that a list request asks for, of those that `only` leaves.
@@ -253,8 +251,9 @@ impl Service {
     }
 }
 
-/// The answer that carries a record, without what the caller may not read.
-pub fn answer<R: Record, A: From<R>>(mut record: R, tx: &Tx) -> Result<A, Error> {
-    conceal(&mut record, tx.call.permissions());
-    Ok(record.into())
+/// An answer, without what the caller may not read.
+pub fn reply<A: Redact>(mut answer: A) -> Response<A> {
+    let permissions = Call::current().map_or_else(PermissionSet::default, |call| call.permissions());
+    answer.conceal(permissions);
+    Response::new(answer)
 }

@@ -6,11 +6,15 @@ use std::time::Duration;
 use concierge_proto::event::event_feed_service_client::EventFeedServiceClient;
 use concierge_proto::event::{self, ReadSnapshotRequest, SubscribeRequest};
 use concierge_proto::record::datetime;
+use prost::Message as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::payload;
 use crate::auth::{Revocation, RevocationTarget, Revocations};
 use crate::clock::SharedClock;
+use crate::error::Error;
+use crate::service::Service;
 use crate::upstream::Upstream;
 
 /// Hears directory's revocations until told to stop. While directory is away, expiry is the bound.
@@ -65,4 +69,46 @@ pub fn read(revocation: &event::Revocation) -> Option<Revocation> {
         RevocationTarget::Customer(revocation.customer_id.parse().ok()?)
     };
     Some(Revocation { target, issued_before })
+}
+
+/// Hears the revocations in this service's own feed until told to stop: what directory does.
+pub async fn watch_own(
+    service: Service,
+    revocations: Arc<Revocations>,
+    mut head: watch::Receiver<i64>,
+    stop: CancellationToken,
+) {
+    let work = async {
+        // From the beginning: what is kept is at most seven days, and only revocations are looked at.
+        let mut position = 0;
+        loop {
+            match own(&service, position).await {
+                Ok(heard) => {
+                    position = heard.iter().map(|(at, _)| *at).max().unwrap_or(position);
+                    revocations.add(heard.iter().filter_map(|(_, r)| read(r)));
+                }
+                Err(error) => tracing::debug!(%error, "cannot read revocations; trying again"),
+            }
+            revocations.prune(service.clock().now());
+            let _ = tokio::time::timeout(Duration::from_millis(500), head.changed()).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+async fn own(service: &Service, after: i64) -> Result<Vec<(i64, event::Revocation)>, Error> {
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "select position, payload from outbox where type = 'revocation.created' and position > $1 order by position",
+    )
+    .bind(after)
+    .fetch_all(service.pool())
+    .await?;
+    rows.into_iter()
+        .map(|(position, bytes)| {
+            Ok((position, event::Revocation::decode(bytes.as_slice()).map_err(Error::internal)?))
+        })
+        .collect()
 }

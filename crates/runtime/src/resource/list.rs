@@ -5,7 +5,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::read::bound;
-use super::{Resource, Statements, conceal, decode};
+use super::{Resource, Statements, decode};
 use crate::call::Call;
 use crate::error::Error;
 use crate::query::{ListParams, ListQuery};
@@ -80,9 +80,7 @@ where
     // Every filter makes another statement: keeping them prepared would fill the connections' caches.
     let rows = sql.build().persistent(false).fetch_all(service.pool()).await?;
     let records: Vec<S::Record> = rows.iter().map(decode).collect::<Result<_, _>>()?;
-    let (mut records, next) = query.page(records, tokens);
-    records.iter_mut().for_each(|record| conceal(record, permissions));
-    Ok((records, next))
+    Ok(query.page(records, tokens))
 }
 
 fn push_condition<S: Resource>(sql: &mut QueryBuilder<Postgres>, field: &'static str, value: Value) {

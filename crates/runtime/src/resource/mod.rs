@@ -15,7 +15,7 @@ use concierge_proto::Record;
 
 pub use list::Only;
 pub(crate) use read::in_scope;
-pub use read::{Loader, conceal};
+pub use read::Loader;
 pub use rows::{decode, encode};
 pub(crate) use statements::Statements;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use concierge_proto::{Field, Fields, PermissionSet, Record, Scope, Value};
+use concierge_proto::{Fields, Record, Scope, Value};
 use sqlx::PgPool;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -31,17 +31,6 @@ pub(crate) fn in_scope<S: Resource>(call: &Call, record: &S::Record) -> bool {
         None => true,
         Some((Some(field), Some(own))) => S::Record::index_of(field).is_some_and(|i| record.value(i) == Value::Id(own)),
         Some(_) => false,
-    }
-}
-
-/// Empties the fields that the caller may not read.
-pub fn conceal<R: Record>(record: &mut R, permissions: PermissionSet) {
-    if permissions == PermissionSet::ALL && !R::FIELDS.iter().any(|f| f.secret) {
-        return;
-    }
-    let hidden = |f: &Field| f.secret || f.read_permission.is_some_and(|p| !permissions.holds(p));
-    for (index, _) in R::FIELDS.iter().enumerate().filter(|(_, f)| hidden(f)) {
-        record.set_value(index, Value::Null);
     }
 }
 
