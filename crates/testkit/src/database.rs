@@ -1,0 +1,107 @@
+//! A private Postgres for the tests of one process, and a database of its own for each test.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
+
+use concierge_postgres::{Options, Server};
+use concierge_runtime::db;
+use sqlx::migrate::Migrator;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::sync::Mutex;
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+/// The template of each service: made once a process, copied for each test.
+static TEMPLATES: OnceLock<Mutex<HashMap<&'static str, String>>> = OnceLock::new();
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// The server of this process, started at first use and stopped when the process ends, however it ends.
+pub fn server() -> &'static Server {
+    SERVER.get_or_init(|| {
+        Server::start(Options::temporary().setting("max_connections", 400)).expect("a private Postgres server")
+    })
+}
+
+/// A database with a service's schema, for one test.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// Connections to it.
+    pub pool: PgPool,
+    /// Where it is.
+    pub url: String,
+    /// Dropped with the last of those that share it.
+    _owner: Arc<Owner>,
+}
+
+#[derive(Debug)]
+struct Owner {
+    name: String,
+}
+
+impl TestDatabase {
+    /// A fresh database of that service.
+    pub async fn new(service: &'static str, migrations: &Migrator) -> Self {
+        let server = tokio::task::spawn_blocking(server).await.expect("a private Postgres server");
+        let template = template(server, service, migrations).await;
+        let name = format!("{template}_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        // Copying in one go through the log is faster than file by file for a small database.
+        execute(server, &format!("create database {name} template {template} strategy wal_log")).await;
+        let url = server.url(&name);
+        Self { pool: pool(&url), url, _owner: Arc::new(Owner { name }) }
+    }
+
+    /// The same database with a pool of its own, as another process would have it.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self { pool: pool(&self.url), url: self.url.clone(), _owner: Arc::clone(&self._owner) }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // By a thread of its own: the test's runtime is about to go away, and hundreds of databases fill the memory.
+        static DROPPER: OnceLock<Sender<String>> = OnceLock::new();
+        let dropper = DROPPER.get_or_init(|| {
+            let (sender, names) = channel::<String>();
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                for name in names {
+                    runtime.block_on(async {
+                        if let Ok(mut connection) = PgConnection::connect(&server().url("postgres")).await {
+                            let drop = format!("drop database if exists {name} with (force)");
+                            let _ = sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut connection).await;
+                            let _ = connection.close().await;
+                        }
+                    });
+                }
+            });
+            sender
+        });
+        let _ = dropper.send(self.name.clone());
+    }
+}
+
+fn pool(url: &str) -> PgPool {
+    db::pool(&url.to_owned().into(), 8, std::time::Duration::from_secs(30), "test").expect("a URL of our own making")
+}
+
+async fn template(server: &Server, service: &'static str, migrations: &Migrator) -> String {
+    let mut templates = TEMPLATES.get_or_init(Mutex::default).lock().await;
+    if let Some(name) = templates.get(service) {
+        return name.clone();
+    }
+    let name = service.replace('-', "_");
+    execute(server, &format!("create database {name}")).await;
+    let pool = pool(&server.url(&name));
+    db::migrate(&pool, migrations).await.expect("migrations");
+    pool.close().await;
+    templates.insert(service, name.clone());
+    name
+}
+
+async fn execute(server: &Server, sql: &str) {
+    let mut connection = PgConnection::connect(&server.url("postgres")).await.expect("a connection");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("a statement of our own");
+    let _ = connection.close().await;
+}
