@@ -12,8 +12,10 @@ create table answers (
 );
 create index answers_by_time on answers (create_time);
 
+-- Who changed what. `id` is that of the event that told of it; `seq` grows with every change of a record.
 create table changes (
-    id bigint generated always as identity primary key,
+    seq bigint generated always as identity primary key,
+    id uuid not null,
     record_type text not null,
     record_id uuid not null,
     version bigint not null,
@@ -23,11 +25,15 @@ create table changes (
     actor text not null,
     on_behalf_of text not null,
     request_id text not null,
+    method text not null,
     fields text[] not null,
     record bytea not null,
     constraint changes_once unique (record_type, record_id, version)
 );
-create index changes_by_time on changes (time);
+create index changes_by_time on changes (time, seq);
+-- Tokens taken away are history too; those of a key stay taken away.
+create index changes_revocations on changes (time) where record_type = 'revocation';
+create index changes_revoked_keys on changes (seq) where record_type = 'revocation' and fields @> array['key_id'];
 
 -- `seq` is filled after the record's row was locked (cache 1: no value is set aside), so per record its order is the
 -- order of the changes. `position` is given after commit, by the sequencer.

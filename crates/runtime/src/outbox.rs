@@ -3,7 +3,7 @@
 use concierge_proto::Record;
 use concierge_proto::event::{RecordChanged, Revocation};
 use concierge_proto::record::timestamp;
-use prost::Name;
+use prost::{Message as _, Name};
 use prost_types::Any;
 
 use crate::error::Error;
@@ -61,14 +61,52 @@ impl Tx {
         Ok(id)
     }
 
-    /// Takes tokens away: everywhere within a second, for as long as such a token could live.
-    pub async fn revoke(&mut self, mut revocation: Revocation) -> Result<(), Error> {
-        let id = self.new_id();
+    /// Takes tokens away: everywhere within a second, for as long as such a token could live; those of a key for good.
+    /// Answers with the revocation as it was told. One round trip: history and event.
+    ///
+    /// Lock the row that the tokens depend on first: the time is taken here, so that a token which was issued while
+    /// this transaction waited for the row is taken away as well.
+    pub async fn revoke(&mut self, mut revocation: Revocation) -> Result<Revocation, Error> {
+        let (id, event_id) = (self.new_id(), self.new_id());
         revocation.id = id.to_string();
         if revocation.issued_before.is_none() {
-            revocation.issued_before = Some(timestamp(self.now));
+            revocation.issued_before = Some(timestamp(self.clock.now()));
         }
-        self.emit("revocation.created", &format!("revocation/{id}"), &revocation).await?;
-        Ok(())
+        let named = [
+            ("subject", &revocation.subject),
+            ("site_id", &revocation.site_id),
+            ("customer_id", &revocation.customer_id),
+            ("key_id", &revocation.key_id),
+        ];
+        let fields: Vec<&str> = named.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| *name).collect();
+        let (actor, payload) = (self.actor(), revocation.encode_to_vec());
+        let (now, cause, traceparent) = (self.now, self.cause, self.call.traceparent.clone());
+        let (request_id, method) = (self.request_id.clone(), self.method());
+        sqlx::query(
+            "with history as (
+                 insert into changes (id, record_type, record_id, version, operation, time, actor_kind, actor,
+                     on_behalf_of, request_id, method, fields, record)
+                 values ($1, 'revocation', $2, 1, 1, $3, $4, $5, $6, $7, $8, $9, $10))
+             insert into outbox (id, type, subject, time, traceparent, cause, payload_type, payload)
+             values ($1, 'revocation.created', $11, $3, $12, $13, $14, $10)",
+        )
+        .bind(event_id)
+        .bind(id)
+        .bind(now)
+        .bind(actor.kind as i32)
+        .bind(actor.subject)
+        .bind(actor.on_behalf_of)
+        .bind(request_id)
+        .bind(method)
+        .bind(fields)
+        .bind(payload)
+        .bind(format!("revocation/{id}"))
+        .bind(traceparent)
+        .bind(cause)
+        .bind(Revocation::full_name())
+        .execute(self.conn().await?)
+        .await?;
+        self.wrote_event();
+        Ok(revocation)
     }
 }

@@ -111,6 +111,7 @@ impl Service {
         let request = request.into_inner();
         let mut tx = self.begin().await?;
         let key = answers::Key::of(&tx, &request)?;
+        request.request_id().clone_into(&mut tx.request_id);
         if let Some(first) = key.take::<A>(&mut tx).await? {
             tx.rollback().await?;
             return Ok(reply(first));

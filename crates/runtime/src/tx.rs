@@ -22,6 +22,8 @@ pub struct Tx {
     pub now: DateTime<Utc>,
     /// Where ids come from.
     pub clock: SharedClock,
+    /// The `request_id` of the request, for history; of work that no request asked for, the call's id.
+    pub request_id: String,
     /// The event that led to it; `None` when a caller did.
     pub cause: Option<Uuid>,
     /// The statement timeout set on the connection.
@@ -52,7 +54,8 @@ impl Tx {
             .await
             .map_err(|_| Error::DeadlineExceeded)??;
         let now = clock.now();
-        Ok(Self { inner, call, now, clock, cause: None, armed: left, wrote_events: false, name })
+        let request_id = call.request_id.clone();
+        Ok(Self { inner, call, now, clock, request_id, cause: None, armed: left, wrote_events: false, name })
     }
 
     /// The connection, for a statement about to be sent: refuses after the deadline, and lowers the statement timeout
@@ -82,6 +85,11 @@ impl Tx {
             },
             None => Actor { kind: CallerKind::Service, subject: self.name.to_owned(), on_behalf_of: String::new() },
         }
+    }
+
+    /// The full name of the method that was called, for history; empty for work that no request asked for.
+    pub(crate) fn method(&self) -> &'static str {
+        self.call.method.map_or("", |m| m.path.trim_start_matches('/'))
     }
 
     /// Goes on under the trace of the event being applied.

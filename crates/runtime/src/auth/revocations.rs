@@ -113,6 +113,11 @@ impl Revocations {
             || before(caller.customer_id.and_then(|id| set.customers.get(&id)))
     }
 
+    /// True when the key was taken back, and with it every token signed with it.
+    pub fn key_revoked(&self, id: &str) -> bool {
+        self.current.load().keys.contains(id)
+    }
+
     /// Changes whenever something is revoked.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)

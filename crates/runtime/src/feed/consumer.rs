@@ -33,6 +33,11 @@ pub trait Effects: Send + Sync + 'static {
     fn restore<'a>(&'a self, _tx: &'a mut Tx, _change: &'a RecordChanged) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async { Ok(()) })
     }
+
+    /// What follows from a whole snapshot: records that it did not hold are marked as deleted by now.
+    fn restored<'a>(&'a self, _tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// A consumer that only projects.
@@ -276,6 +281,7 @@ impl<E: Effects> Consumer<E> {
         }
         let (feed_id, position) = head.ok_or(Error::UpstreamUnavailable { service: self.upstream.name() })?;
         projection::tombstone(tx.conn().await?, &self.record_types, number).await?;
+        self.effects.restored(&mut tx).await?;
         let moved = sqlx::query(
             "update feed_cursors set position = $2, feed_id = $3 where feed = $1 and lease_epoch = $4",
         )

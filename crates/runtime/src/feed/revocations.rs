@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::payload;
-use crate::auth::{Revocation, RevocationTarget, Revocations};
+use crate::auth::{LONGEST_LIFE, Revocation, RevocationTarget, Revocations};
 use crate::clock::SharedClock;
 use crate::error::Error;
 use crate::service::Service;
@@ -81,9 +81,17 @@ pub async fn watch_own(
     let work = async {
         // From the beginning: what is kept is at most seven days, and only revocations are looked at.
         let mut position = 0;
+        let mut begun = false;
         loop {
-            match own(&service, position).await {
+            let heard = async {
+                if !begun {
+                    revocations.add(in_force(&service).await?.iter().filter_map(read));
+                }
+                own(&service, position).await
+            };
+            match heard.await {
                 Ok(heard) => {
+                    begun = true;
                     position = heard.iter().map(|(at, _)| *at).max().unwrap_or(position);
                     revocations.add(heard.iter().filter_map(|(_, r)| read(r)));
                 }
@@ -97,6 +105,20 @@ pub async fn watch_own(
         () = stop.cancelled() => {}
         () = work => {}
     }
+}
+
+/// The revocations that can still matter: of twice the longest life of a token, and of keys all there are.
+pub(crate) async fn in_force(service: &Service) -> Result<Vec<event::Revocation>, Error> {
+    let since = service.clock().now() - LONGEST_LIFE - LONGEST_LIFE;
+    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
+        "select record from changes where record_type = 'revocation' and time > $1
+         union
+         select record from changes where record_type = 'revocation' and fields @> array['key_id']",
+    )
+    .bind(since)
+    .fetch_all(service.pool())
+    .await?;
+    rows.iter().map(|bytes| event::Revocation::decode(bytes.as_slice()).map_err(Error::internal)).collect()
 }
 
 async fn own(service: &Service, after: i64) -> Result<Vec<(i64, event::Revocation)>, Error> {

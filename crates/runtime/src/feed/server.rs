@@ -7,11 +7,10 @@ use std::time::Duration;
 use concierge_proto::Record as _;
 use concierge_proto::event::event_feed_service_server::EventFeedService;
 use concierge_proto::event::{
-    ReadSnapshotRequest, ReadSnapshotResponse, RecordChanged, Revocation, SubscribeRequest, SubscribeResponse,
+    ReadSnapshotRequest, ReadSnapshotResponse, RecordChanged, SubscribeRequest, SubscribeResponse,
 };
 use futures::future::BoxFuture;
-use prost::Message as _;
-use sqlx::{PgPool, Row as _};
+use sqlx::PgPool;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::revocations::in_force;
 use super::{Extent, extent, read, wanted};
-use crate::auth::LONGEST_LIFE;
 use crate::error::Error;
 use crate::outbox;
 use crate::resource::{Resource, Statements, decode};
@@ -193,7 +192,7 @@ impl FeedServer {
             revocations,
         };
         let revocations = if types.is_empty() || types.iter().any(|t| t == "revocation") {
-            self.revocations().await?
+            in_force(&self.service).await?
         } else {
             Vec::new()
         };
@@ -214,17 +213,5 @@ impl FeedServer {
             }
         }
         Ok(())
-    }
-
-    /// The revocations that can still matter: of the longest life of a token, and of keys for as long as events last.
-    async fn revocations(&self) -> Result<Vec<Revocation>, Error> {
-        let since = self.service.clock().now() - LONGEST_LIFE - LONGEST_LIFE;
-        let rows = sqlx::query("select payload from outbox where type = 'revocation.created' and time > $1")
-            .bind(since)
-            .fetch_all(self.service.pool())
-            .await?;
-        rows.iter()
-            .map(|row| Revocation::decode(row.try_get::<Vec<u8>, _>(0)?.as_slice()).map_err(Error::internal))
-            .collect()
     }
 }

@@ -32,6 +32,8 @@ pub trait Resource: Send + Sync + 'static {
     const TABLE: &'static str;
     /// Fields that name other records of this service, checked to exist (and not to be deleted) when they change.
     const REFERENCES: &'static [Reference] = &[];
+    /// False when a deleted record comes back also if what it refers to was deleted meanwhile.
+    const REFERENCES_ON_UNDELETE: bool = true;
     /// Live records that forbid deletion.
     const CHILDREN: &'static [Child] = &[];
     /// What must be unique.

@@ -29,7 +29,7 @@ pub(crate) struct Statements {
 }
 
 /// What follows a record's own columns in a write: the history's and the outbox' columns, with their types.
-const HISTORY: &str = "record_type, record_id, version, operation, time, actor_kind, actor, on_behalf_of, request_id, fields, record";
+const HISTORY: &str = "record_type, record_id, version, operation, time, actor_kind, actor, on_behalf_of, request_id, method, fields, record, id";
 const OUTBOX: &str = "id, type, subject, time, traceparent, cause, payload_type, payload";
 
 impl Statements {
@@ -58,8 +58,8 @@ impl Statements {
         };
         let trail = format!(
             "history as (insert into changes ({HISTORY}) values ({})) insert into outbox ({OUTBOX}) values ({})",
-            parameters(n + 1, 11),
-            parameters(n + 12, 8),
+            parameters(n + 1, 13),
+            parameters(n + 13, 8),
         );
         let mut assignments = String::new();
         for (i, name) in names.iter().enumerate().skip(1) {

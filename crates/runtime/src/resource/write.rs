@@ -161,7 +161,9 @@ impl Tx {
         S::check_undelete(self, &before).await?;
         let mut after = before.clone();
         after.set_delete_time(None);
-        self.check_references::<S>(None, &after).await?;
+        if S::REFERENCES_ON_UNDELETE {
+            self.check_references::<S>(None, &after).await?;
+        }
         self.store::<S>(Some(&before), &mut after, Operation::Undeleted).await?;
         S::stored(self, Some(&before), &after).await?;
         Ok(after)
@@ -188,17 +190,24 @@ impl Tx {
             if before.is_some_and(|b| b.value(index) == value) {
                 continue;
             }
-            let (ids, many) = match value {
-                Value::Id(id) => (vec![id], false),
-                Value::Ids(ids) if !ids.is_empty() => (ids, true),
+            let (mut ids, many) = match value {
+                Value::Id(id) => (vec![(0, id)], false),
+                Value::Ids(ids) => (ids.into_iter().enumerate().collect::<Vec<_>>(), true),
                 _ => continue,
             };
+            // What was named before may have been deleted since, and stays until somebody takes it out.
+            if let Some(Value::Ids(known)) = before.map(|b| b.value(index)) {
+                ids.retain(|(_, id)| !known.contains(id));
+            }
+            if ids.is_empty() {
+                continue;
+            }
             let live: Vec<Uuid> = sqlx::query_scalar(statements::live(reference.table))
-                .bind(&ids)
+                .bind(ids.iter().map(|(_, id)| *id).collect::<Vec<_>>())
                 .fetch_all(self.conn().await?)
                 .await?;
             let what = S::Record::FIELDS[index].references.unwrap_or("record").replace('_', " ");
-            for (position, id) in ids.iter().enumerate().filter(|(_, id)| !live.contains(id)) {
+            for (position, id) in ids.iter().filter(|(_, id)| !live.contains(id)) {
                 let item = if many { format!("[{position}]") } else { String::new() };
                 violations.add(
                     format!("{}.{}{item}", S::Record::TYPE, reference.field),
@@ -256,9 +265,11 @@ impl Tx {
                 a.add(actor.kind as i32)?;
                 a.add(actor.subject)?;
                 a.add(actor.on_behalf_of)?;
-                a.add(&self.call.request_id)?;
+                a.add(&self.request_id)?;
+                a.add(self.method())?;
                 a.add(fields)?;
                 a.add(history)?;
+                a.add(event_id)?;
                 a.add(event_id)?;
                 a.add(event_type)?;
                 a.add(subject)?;
