@@ -9,6 +9,7 @@ pub mod config;
 pub mod db;
 pub mod error;
 pub mod feed;
+pub mod history;
 pub mod housekeeping;
 pub mod layers;
 mod outbox;
