@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the services share about records: pure functions, no I/O.
+
+pub mod criteria;
