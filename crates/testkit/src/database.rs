@@ -1,6 +1,7 @@
 //! A private Postgres for the tests of one process, and a database of its own for each test.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -19,8 +20,19 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// The server of this process, started at first use and stopped when the process ends, however it ends.
 pub fn server() -> &'static Server {
     SERVER.get_or_init(|| {
-        Server::start(Options::temporary().setting("max_connections", 400)).expect("a private Postgres server")
+        let mut options = Options::temporary().setting("max_connections", 400);
+        if let Some(kept) = kept() {
+            options = options.seed(kept.join("seed")).fetch_into(kept.join("programs"));
+        }
+        Server::start(options).unwrap_or_else(|error| panic!("{error}"))
     })
+}
+
+/// A folder in the build's, which `cargo clean` removes: for what is made once and used by every test process.
+fn kept() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let build = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
+    Some(build.join("tmp/concierge-postgres"))
 }
 
 /// A database with a service's schema, for one test.
@@ -45,8 +57,8 @@ impl TestDatabase {
         let server = tokio::task::spawn_blocking(server).await.expect("a private Postgres server");
         let template = template(server, service, migrations).await;
         let name = format!("{template}_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        // Copying in one go through the log is faster than file by file for a small database.
-        execute(server, &format!("create database {name} template {template} strategy wal_log")).await;
+        // File by file is three times as fast as through the log, as nothing is synced and all is in memory.
+        execute(server, &format!("create database {name} template {template} strategy file_copy")).await;
         let url = server.url(&name);
         Self { pool: pool(&url), url, _owner: Arc::new(Owner { name }) }
     }
