@@ -1,3 +1,12 @@
 //! What the services share about records: pure functions, no I/O.
 
 pub mod criteria;
+pub mod customer;
+pub mod id;
+pub mod requester;
+pub mod search;
+pub mod site;
+pub mod user;
+pub mod user_role;
+
+pub use id::Id;

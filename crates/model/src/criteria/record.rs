@@ -121,6 +121,13 @@ impl Filled<'_> {
         let user_unknown = user.is_none() && !ticket.user_id.is_empty();
         let site_unknown = site.is_none() && (user_unknown || !ticket.site_id.is_empty());
         let customer_unknown = customer.is_none() && (site_unknown || !ticket.customer_id.is_empty());
+        // Where the ticket names none, it would have got the user's or the customer's, had it been known.
+        if ticket.site_id.is_empty() && (site_unknown || customer_unknown) && site.is_none() {
+            self.set("ticket.site", Fact::Unknown);
+        }
+        if ticket.customer_id.is_empty() && customer_unknown {
+            self.set("ticket.customer", Fact::Unknown);
+        }
         match user {
             Some(user) => self.user(user),
             None if user_unknown => self.unknown("user."),

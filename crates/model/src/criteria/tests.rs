@@ -82,11 +82,14 @@ fn what_a_ticket_does_not_have_is_empty_and_what_nobody_told_is_unknown() {
     assert_eq!(get(&filled, "user.important"), Fact::Unknown);
     // Its site and customer would follow from the user.
     assert_eq!(get(&filled, "customer.important"), Fact::Unknown);
+    assert_eq!(get(&filled, "ticket.site"), Fact::Unknown);
+    assert_eq!(get(&filled, "ticket.customer"), Fact::Unknown);
 
     let facts = RequesterFacts { user: Some(UserFacts::default()), ..Default::default() };
     let filled = record(schema, &Input { facts: Some(&facts), ..input(&with_user) });
     assert_eq!(get(&filled, "user.name"), Fact::Empty);
     assert_eq!(get(&filled, "customer.important"), Fact::Empty);
+    assert_eq!(get(&filled, "ticket.customer"), Fact::Empty);
 }
 
 #[test]
