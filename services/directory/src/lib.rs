@@ -2,10 +2,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod agent_role;
 pub mod error;
+mod grant;
 pub mod relationship;
+pub mod site_contact;
+pub mod site_contact_type;
+pub mod team;
 
+use concierge_proto::directory::agent_role_service_server::AgentRoleServiceServer;
 use concierge_proto::directory::relationship_service_server::RelationshipServiceServer;
+use concierge_proto::directory::site_contact_service_server::SiteContactServiceServer;
+use concierge_proto::directory::site_contact_type_service_server::SiteContactTypeServiceServer;
+use concierge_proto::directory::team_service_server::TeamServiceServer;
 use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
 use concierge_runtime::program::{Host, Program, Task};
 use concierge_runtime::{Service, routes, served};
@@ -33,10 +42,21 @@ impl Program for Directory {
 
     fn routes(host: &Host) -> tonic::service::Routes {
         let directory = Self { service: host.service.clone(), host: host.clone() };
-        let feed = host.feed.clone().with::<relationship::Relationships>();
+        let feed = host
+            .feed
+            .clone()
+            .with::<relationship::Relationships>()
+            .with::<site_contact_type::SiteContactTypes>()
+            .with::<site_contact::SiteContacts>()
+            .with::<agent_role::AgentRoles>()
+            .with::<team::Teams>();
         routes!(
             directory;
             RelationshipServiceServer<_>,
+            SiteContactTypeServiceServer<_>,
+            SiteContactServiceServer<_>,
+            AgentRoleServiceServer<_>,
+            TeamServiceServer<_>,
         )
         .add_service(served!(EventFeedServiceServer::new(feed)))
     }
