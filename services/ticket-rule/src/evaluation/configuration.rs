@@ -1,0 +1,98 @@
+//! What tickets and rules refer to, at one revision: statuses, priorities, ticket types and service level agreements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use concierge_proto::Record;
+use concierge_proto::ticket_rule::{Priority, Sla, Status, StatusCategory, TicketType, TicketTypeUse};
+use uuid::Uuid;
+
+/// The records of one type, deleted ones included.
+#[derive(Clone, Debug)]
+pub(crate) struct Records<R> {
+    by_id: HashMap<Uuid, Arc<R>>,
+}
+
+impl<R> Default for Records<R> {
+    fn default() -> Self {
+        Self { by_id: HashMap::new() }
+    }
+}
+
+impl<R: Record> Records<R> {
+    pub(crate) fn get(&self, id: &str) -> Option<&R> {
+        self.by_id.get(&id.parse::<Uuid>().ok()?).map(Arc::as_ref)
+    }
+
+    pub(crate) fn put(&mut self, id: Uuid, record: R) {
+        self.by_id.insert(id, Arc::new(record));
+    }
+
+    /// The live ones, in no order.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &R> {
+        self.by_id.values().map(Arc::as_ref).filter(|record| record.delete_time().is_none())
+    }
+}
+
+/// Everything that tickets and rules refer to in this service. Lookups find deleted and inactive records as well:
+/// tickets keep what they have.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    pub(crate) statuses: Records<Status>,
+    pub(crate) priorities: Records<Priority>,
+    pub(crate) ticket_types: Records<TicketType>,
+    pub(crate) slas: Records<Sla>,
+}
+
+impl Configuration {
+    /// The status with this id.
+    pub fn status(&self, id: &str) -> Option<&Status> {
+        self.statuses.get(id)
+    }
+
+    /// The priority with this id.
+    pub fn priority(&self, id: &str) -> Option<&Priority> {
+        self.priorities.get(id)
+    }
+
+    /// The ticket type with this id.
+    pub fn ticket_type(&self, id: &str) -> Option<&TicketType> {
+        self.ticket_types.get(id)
+    }
+
+    /// The service level agreement with this id.
+    pub fn sla(&self, id: &str) -> Option<&Sla> {
+        self.slas.get(id)
+    }
+
+    /// What a status means; UNSPECIFIED for one that does not exist.
+    pub fn category(&self, status_id: &str) -> StatusCategory {
+        self.status(status_id).map_or(StatusCategory::Unspecified, Status::category)
+    }
+
+    /// What tickets of a type are used for; SUPPORT without one.
+    pub fn ticket_use(&self, type_id: &str) -> TicketTypeUse {
+        match self.ticket_type(type_id).map_or(TicketTypeUse::Unspecified, TicketType::r#use) {
+            TicketTypeUse::Unspecified => TicketTypeUse::Support,
+            known => known,
+        }
+    }
+
+    /// The first active status of a category, by position, then by creation.
+    pub fn first_status(&self, category: StatusCategory) -> Option<&Status> {
+        let active = |s: &&Status| s.category() == category && s.active();
+        self.statuses.live().filter(active).min_by_key(|s| (s.position(), order(s.create_time, &s.id)))
+    }
+
+    /// The first active ticket type of a use, by position, then by creation.
+    pub fn first_ticket_type(&self, usage: TicketTypeUse) -> Option<&TicketType> {
+        let active = |t: &&TicketType| t.r#use() == usage && t.active();
+        self.ticket_types.live().filter(active).min_by_key(|t| (t.position(), order(t.create_time, &t.id)))
+    }
+}
+
+/// The order of creation; ties by id, so that every replica sees the same.
+fn order(created: Option<prost_types::Timestamp>, id: &str) -> (i64, i32, Option<Uuid>) {
+    let created = created.unwrap_or_default();
+    (created.seconds, created.nanos, id.parse().ok())
+}

@@ -1,0 +1,43 @@
+//! What an evaluation of rules is: what rules see, which rules there are, what they do, and what is kept of it.
+//!
+//! [`evaluate`] is pure and the only place where rules are run: LogTicket, UpdateTicket, EvaluateRules, ExplainTicket,
+//! ApplyRule and second evaluations call it alike, and only the caller commits.
+
+pub mod configuration;
+mod record;
+mod rule;
+pub mod rule_set;
+pub mod rule_sets;
+pub mod stored;
+mod trace;
+pub mod walk;
+
+use chrono::{DateTime, Utc};
+use concierge_criteria::FieldSet;
+use concierge_proto::ticket_rule::{Ticket, TicketAction};
+
+pub use configuration::Configuration;
+pub(crate) use rule::compile;
+pub use rule_set::RuleSet;
+pub use rule_sets::RuleSets;
+pub(crate) use rule_sets::revise;
+pub use stored::{NewEvaluation, StoredEvaluation, store};
+pub use walk::{Evaluated, Input, Occasion, evaluate, evaluate_explained};
+
+/// What a change of a ticket changed by itself, before any rule: for [`Occasion::Updated`]. That is every field of the
+/// ticket that differs, those of an action that is added, and every fact about a user, site or customer that is another
+/// one now.
+pub fn changed(
+    set: &RuleSet,
+    before: &Ticket,
+    after: &Ticket,
+    action: Option<&TicketAction>,
+    now: DateTime<Utc>,
+) -> FieldSet {
+    record::changed(set.configuration(), before, after, action, now)
+}
+
+/// The names of fields, in the order of the contract's table.
+pub fn names(fields: &FieldSet) -> Vec<String> {
+    record::names(fields)
+}

@@ -1,0 +1,144 @@
+//! Where rule sets come from: versions of their records in the database, kept ready to run in memory.
+//!
+//! A change of the configuration writes the new version of the record and a new revision in its own transaction, so
+//! every replica uses it at once: who evaluates rules reads the revision first and, if it is another one than that in
+//! memory, what changed since. Past revisions can be read for ever.
+//!
+//! Two advisory locks order things. A change takes the exclusive one, so configuration changes run one after the other,
+//! and what a check has found still holds at the commit. Who writes a ticket takes the shared one by reading the revision
+//! with `configuration_revision()`: a status cannot be deleted between its use and the commit.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use concierge_proto::Record;
+use concierge_runtime::{Error, Service, Tx};
+use prost::Message as _;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::rule_set::{RuleSet, Version};
+
+/// How many past revisions are kept ready.
+const PAST: usize = 8;
+
+/// The rule sets of one replica.
+#[derive(Clone, Debug)]
+pub struct RuleSets {
+    pool: PgPool,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    newest: Arc<RuleSet>,
+    /// The one used last at the end.
+    past: Vec<Arc<RuleSet>>,
+}
+
+impl RuleSets {
+    /// The rule sets of a service; nothing is read yet.
+    pub fn new(service: &Service) -> Self {
+        Self { pool: service.pool().clone(), known: Arc::default() }
+    }
+
+    /// The set that this transaction shall use. Nothing in it changes before the transaction ends.
+    ///
+    /// One round trip; two after a change of the configuration.
+    pub async fn current(&self, tx: &mut Tx) -> Result<Arc<RuleSet>, Error> {
+        let revision = sqlx::query_scalar("select configuration_revision()").fetch_one(tx.conn().await?).await?;
+        self.at(tx.conn().await?, revision).await
+    }
+
+    /// The set that a change of the configuration starts from; keeps other changes, and tickets, waiting until the end of
+    /// the transaction. Two round trips.
+    pub(crate) async fn exclusive(&self, tx: &mut Tx) -> Result<Arc<RuleSet>, Error> {
+        sqlx::query("select pg_advisory_xact_lock(configuration_lock())").execute(tx.conn().await?).await?;
+        // A statement of its own: it sees what the holder before committed.
+        let revision = sqlx::query_scalar("select revision from rule_set_revision").fetch_one(tx.conn().await?).await?;
+        self.at(tx.conn().await?, revision).await
+    }
+
+    /// The newest set, for what writes nothing. One round trip; two after a change.
+    pub async fn newest(&self) -> Result<Arc<RuleSet>, Error> {
+        let revision = sqlx::query_scalar("select revision from rule_set_revision").fetch_one(&self.pool).await?;
+        let mut connection = self.pool.acquire().await?;
+        self.at(&mut connection, revision).await
+    }
+
+    /// The set as it was at a revision. No round trip if it is known, one otherwise.
+    pub async fn at(&self, connection: &mut PgConnection, revision: i64) -> Result<Arc<RuleSet>, Error> {
+        let newest = {
+            let mut known = self.known();
+            if known.newest.revision() == revision {
+                return Ok(Arc::clone(&known.newest));
+            }
+            if let Some(place) = known.past.iter().position(|set| set.revision() == revision) {
+                let found = known.past.remove(place);
+                known.past.push(Arc::clone(&found));
+                return Ok(found);
+            }
+            Arc::clone(&known.newest)
+        };
+        let made = Arc::new(if revision > newest.revision() {
+            newest.with(revision, since(connection, newest.revision(), revision).await?)?
+        } else {
+            RuleSet::default().with(revision, since(connection, 0, revision).await?)?
+        });
+        let mut known = self.known();
+        if revision > known.newest.revision() {
+            known.newest = Arc::clone(&made);
+        } else {
+            if known.past.len() == PAST {
+                known.past.remove(0);
+            }
+            known.past.push(Arc::clone(&made));
+        }
+        Ok(made)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What changed after one revision, as it is at another. Versions are only ever added, and ended by a later one, so the
+/// answer is the same whenever it is asked for.
+async fn since(connection: &mut PgConnection, after: i64, revision: i64) -> Result<Vec<Version>, Error> {
+    let rows: Vec<(String, Uuid, bool, Vec<u8>)> = sqlx::query_as(
+        "select record_type, record_id, until is null or until > $2 as holds, record from configuration_versions
+         where since <= $2 and (since > $1 or until > $1) and ($1 > 0 or until is null or until > $2)",
+    )
+    .bind(after)
+    .bind(revision)
+    .fetch_all(connection)
+    .await?;
+    let holding: HashSet<Uuid> = rows.iter().filter(|(_, _, holds, _)| *holds).map(|(_, id, _, _)| *id).collect();
+    let mut versions = HashMap::with_capacity(rows.len());
+    for (record_type, id, holds, record) in rows {
+        if holds || !holding.contains(&id) {
+            versions.insert(id, Version { record_type, id, record: holds.then_some(record) });
+        }
+    }
+    Ok(versions.into_values().collect())
+}
+
+/// Makes a record, new or changed, part of the next revision; `holds` is false for one that rule sets shall not have any
+/// more. One round trip, in the transaction of the change.
+pub(crate) async fn revise<R: Record>(tx: &mut Tx, record: &R, holds: bool) -> Result<(), Error> {
+    let id: Uuid = record.id().parse().map_err(Error::internal)?;
+    sqlx::query(
+        "with next as (update rule_set_revision set revision = revision + 1 returning revision),
+              ended as (update configuration_versions set until = next.revision from next
+                        where record_type = $1 and record_id = $2 and until is null)
+         insert into configuration_versions (record_type, record_id, since, record)
+         select $1, $2, next.revision, $3 from next where $4",
+    )
+    .bind(R::TYPE)
+    .bind(id)
+    .bind(record.encode_to_vec())
+    .bind(holds)
+    .execute(tx.conn().await?)
+    .await?;
+    Ok(())
+}
