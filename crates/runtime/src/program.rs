@@ -11,6 +11,7 @@ use crate::auth::{KeySet, Revocations, Signer, Verifier, VerifierOptions};
 use crate::clock::SharedClock;
 use crate::feed::server::FeedServer;
 use crate::feed::{revocations, sequencer};
+use crate::seal::Sealer;
 use crate::service::Service;
 use crate::upstream::Upstream;
 
@@ -51,6 +52,8 @@ pub struct Host {
     pub directory: Option<Upstream>,
     /// The ticket-rule service; `None` where it is not called.
     pub ticket_rule: Option<Upstream>,
+    /// Encrypts the secrets that the service keeps; see [`Host::with_sealer`].
+    pub sealer: Arc<Sealer>,
     /// Cancelled when the service stops.
     pub stop: CancellationToken,
     head: Arc<watch::Sender<i64>>,
@@ -89,7 +92,15 @@ impl Host {
         }));
         let (head, seen) = watch::channel(0);
         let feed = FeedServer::new(service.clone(), seen, stop.clone());
-        Self { service, feed, signer, keys, revocations, verifier, directory, ticket_rule, stop, head: Arc::new(head) }
+        let sealer = Arc::default();
+        let head = Arc::new(head);
+        Self { service, feed, signer, keys, revocations, verifier, directory, ticket_rule, sealer, stop, head }
+    }
+
+    /// The same host with keys to encrypt secrets with; without any, none can be kept.
+    #[must_use]
+    pub fn with_sealer(self, sealer: Sealer) -> Self {
+        Self { sealer: Arc::new(sealer), ..self }
     }
 
     /// The clock.

@@ -40,6 +40,7 @@ struct Inner {
     /// Wakes the sequencer after a commit that wrote events.
     events: Arc<Notify>,
     loaders: RwLock<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+    shared: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     page_tokens: OnceCell<PageTokens>,
 }
 
@@ -52,6 +53,7 @@ impl Service {
             clock,
             events: Arc::default(),
             loaders: RwLock::default(),
+            shared: RwLock::default(),
             page_tokens: OnceCell::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -75,6 +77,21 @@ impl Service {
     /// Notified after every commit that wrote events.
     pub fn events(&self) -> &Arc<Notify> {
         &self.inner.events
+    }
+
+    /// What the parts of one process share beside the database, such as who waits to be woken: made at first use, one
+    /// of each type.
+    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let key = TypeId::of::<T>();
+        if let Some(known) = self.inner.shared.read().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && let Ok(known) = Arc::clone(known).downcast()
+        {
+            return known;
+        }
+        let mut shared = self.inner.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let kept = shared.entry(key).or_insert_with(|| Arc::new(T::default()));
+        // What is kept under the id of a type is of that type.
+        Arc::clone(kept).downcast().unwrap_or_default()
     }
 
     /// Opens a transaction for the call that this task serves, or for the service's own work.

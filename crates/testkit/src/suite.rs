@@ -12,6 +12,7 @@ use concierge_runtime::auth::{Audience, Claims, KeySet, ScopeClaim, ServiceToken
 use concierge_runtime::clock::Clock as _;
 use concierge_runtime::layers::{Admission, Layers};
 use concierge_runtime::program::{Host, HostOptions, Program};
+use concierge_runtime::seal::Sealer;
 use concierge_runtime::upstream::Upstream;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -135,7 +136,8 @@ impl Suite {
             directory: (P::NAME != "directory").then(|| self.upstream(P::NAME, "directory")),
             ticket_rule: (P::NAME != "ticket-rule").then(|| self.upstream(P::NAME, "ticket-rule")),
             stop: stop.clone(),
-        });
+        })
+        .with_sealer(Sealer::new([[9; 32]]));
         let layers = Layers {
             verifier: Arc::clone(&host.verifier),
             clock: Arc::clone(host.clock()),

@@ -29,6 +29,11 @@ pub trait Effects: Send + Sync + 'static {
     /// feed and is tried again: only failures that pass may be returned.
     fn apply<'a>(&'a self, tx: &'a mut Tx, event: &'a Event) -> BoxFuture<'a, Result<(), Error>>;
 
+    /// What follows once effects are committed, such as waking who waits for them. It may be lost with the process.
+    fn committed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
     /// The effect of a record in a snapshot, after it was projected.
     fn restore<'a>(&'a self, _tx: &'a mut Tx, _change: &'a RecordChanged) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async { Ok(()) })
@@ -256,6 +261,9 @@ impl<E: Effects> Consumer<E> {
         self.service.commit(tx).await?;
         cursor.position = to;
         cursor.feed_id = Some(feed_id);
+        if !events.is_empty() {
+            self.effects.committed().await;
+        }
         Ok(())
     }
 

@@ -32,6 +32,12 @@ impl Only {
         }
     }
 
+    /// Records whose field is absent.
+    #[must_use]
+    pub fn absent(self, field: &'static str) -> Self {
+        self.equal(field, Value::Null)
+    }
+
     /// Records whose field has this value.
     #[must_use]
     pub fn equal(mut self, field: &'static str, value: Value) -> Self {
@@ -89,6 +95,9 @@ fn push_condition<S: Resource>(sql: &mut QueryBuilder<Postgres>, field: &'static
     match (S::Record::FIELDS[index].kind, value) {
         (Kind::Ids, Value::Id(id)) => {
             sql.push("@> ").push_bind(vec![id]);
+        }
+        (_, Value::Null) => {
+            sql.push("is null");
         }
         (_, Value::Id(id)) => {
             sql.push("= ").push_bind(id);
