@@ -15,6 +15,8 @@ use crate::service::Service;
 #[derive(Clone, Debug, Default)]
 pub struct Only {
     conditions: Vec<(&'static str, Value)>,
+    either: Vec<(&'static str, Value)>,
+    reached: bool,
 }
 
 impl Only {
@@ -30,6 +32,20 @@ impl Only {
             Ok(id) => self.equal(field, Value::Id(id)),
             Err(_) => self,
         }
+    }
+
+    /// Records of which one of the fields given with this function has its id. None given narrows nothing.
+    #[must_use]
+    pub fn or_id(mut self, field: &'static str, id: Uuid) -> Self {
+        self.either.push((field, Value::Id(id)));
+        self
+    }
+
+    /// Of records that belong to no customer by themselves: the handler has made sure that the caller may see what is
+    /// left, so the scope of the method narrows nothing.
+    #[must_use]
+    pub fn reached(self) -> Self {
+        Self { reached: true, ..self }
     }
 
     /// Records whose field is absent.
@@ -55,13 +71,15 @@ where
     let permissions = call.as_ref().map_or(concierge_proto::PermissionSet::ALL, |c| c.permissions());
     let mut only = only;
     let mut nothing = false;
-    if let Some(bound) = call.as_ref().and_then(|c| bound::<S>(c)) {
+    if !only.reached
+        && let Some(bound) = call.as_ref().and_then(|c| bound::<S>(c))
+    {
         match bound {
             (Some(field), Some(own)) => only = only.equal(field, Value::Id(own)),
             _ => nothing = true,
         }
     }
-    let scope = format!("{:?}", only.conditions);
+    let scope = format!("{:?} {:?}", only.conditions, only.either);
     let path = call.as_ref().and_then(|c| c.method).map_or("", |m| m.path);
     let params = ListParams { default_order: S::ORDER, ..ListParams::new(request, path, scope.as_bytes()) };
     let tokens = service.page_tokens().await?;
@@ -76,8 +94,14 @@ where
     let has_deletion = S::Record::index_of("delete_time").is_some();
     sql.push(if request.show_deleted() || !has_deletion { "true" } else { "delete_time is null" });
     for (field, value) in only.conditions {
+        sql.push(" and ");
         push_condition::<S>(&mut sql, field, value);
     }
+    for (place, (field, value)) in only.either.iter().enumerate() {
+        sql.push(if place == 0 { " and (" } else { " or " });
+        push_condition::<S>(&mut sql, field, value.clone());
+    }
+    sql.push(if only.either.is_empty() { "" } else { ")" });
     query.push_where(&mut sql);
     query.push_order_limit(&mut sql);
     if let Some(call) = &call {
@@ -90,8 +114,11 @@ where
 }
 
 fn push_condition<S: Resource>(sql: &mut QueryBuilder<Postgres>, field: &'static str, value: Value) {
-    let Some(index) = S::Record::index_of(field) else { return };
-    sql.push(" and \"").push(field).push("\" ");
+    let Some(index) = S::Record::index_of(field) else {
+        sql.push("false");
+        return;
+    };
+    sql.push("\"").push(field).push("\" ");
     match (S::Record::FIELDS[index].kind, value) {
         (Kind::Ids, Value::Id(id)) => {
             sql.push("@> ").push_bind(vec![id]);

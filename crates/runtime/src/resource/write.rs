@@ -1,8 +1,9 @@
 //! Writing records: every change is one statement that stores the row, its history and its event.
 
 use concierge_proto::error::Reason;
+use concierge_proto::event::RecordChanged;
 use concierge_proto::{Fields, Kind, Record, Value, Violations};
-use prost::Message as _;
+use prost::{Message as _, Name};
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Row as _};
 use uuid::Uuid;
@@ -11,6 +12,13 @@ use super::{Child, Resource, Statements, decode, encode, statements, taken};
 use crate::error::Error;
 use crate::outbox;
 use crate::tx::Tx;
+
+/// The event that tells of a change.
+struct Told {
+    event_type: String,
+    payload_type: String,
+    payload: Vec<u8>,
+}
 
 /// What a change of a record was, as history numbers it (`ChangeOperation` of the contract).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +237,38 @@ impl Tx {
         after: &mut S::Record,
         operation: Operation,
     ) -> Result<(), Error> {
+        self.store_as::<S>(before, after, operation, |record, version, fields| Told {
+            event_type: format!("{}.{}", S::Record::TYPE, operation.verb()),
+            payload_type: RecordChanged::full_name(),
+            payload: outbox::changed(record, version, fields.to_vec()).encode_to_vec(),
+        })
+        .await
+    }
+
+    /// Stores a new record (with its id), or a changed one whose row is locked, with an event of the caller's own in
+    /// place of `RecordChanged`: its type and its payload, made from the record as it is stored. What the resource
+    /// checks is checked by the caller; a change is stored also when no field differs. One round trip.
+    pub async fn store_told<S: Resource, M: Name>(
+        &mut self,
+        before: Option<&S::Record>,
+        after: &mut S::Record,
+        tell: impl FnOnce(&S::Record) -> (String, M) + Send,
+    ) -> Result<(), Error> {
+        let operation = if before.is_none() { Operation::Created } else { Operation::Updated };
+        self.store_as::<S>(before, after, operation, |record, _, _| {
+            let (event_type, payload) = tell(record);
+            Told { event_type, payload_type: M::full_name(), payload: payload.encode_to_vec() }
+        })
+        .await
+    }
+
+    async fn store_as<S: Resource>(
+        &mut self,
+        before: Option<&S::Record>,
+        after: &mut S::Record,
+        operation: Operation,
+        tell: impl FnOnce(&S::Record, i64, &[String]) -> Told + Send,
+    ) -> Result<(), Error> {
         let statements = Statements::of::<S>();
         let now = concierge_proto::record::timestamp(self.now);
         let version = before.map_or(0, Record::version) + 1;
@@ -245,10 +285,9 @@ impl Tx {
         }
         let actor = self.actor();
         let event_id = self.new_id();
-        let event_type = format!("{}.{}", S::Record::TYPE, operation.verb());
         let subject = format!("{}/{}", S::Record::TYPE, after.id());
         let id: Uuid = after.id().parse().map_err(Error::internal)?;
-        let payload = outbox::changed(after, version, fields.clone()).encode_to_vec();
+        let Told { event_type, payload_type, payload } = tell(after, version, &fields);
         let history = outbox::redacted(after).encode_to_vec();
         add_all(
             &mut arguments,
@@ -276,7 +315,7 @@ impl Tx {
                 a.add(self.now)?;
                 a.add(&self.call.traceparent)?;
                 a.add(self.cause)?;
-                a.add("concierge.event.v1.RecordChanged")?;
+                a.add(payload_type)?;
                 a.add(payload)
             },
         )?;
