@@ -22,10 +22,11 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
 pub use problems::{ConfigErrors, Problem};
-pub use settings::{SETTINGS, Setting, WhenUnset, settings_table};
+pub use settings::{DEFAULT_ISSUER, SETTINGS, Setting, WhenUnset, settings_table};
 pub use upstream::UpstreamAddress;
 
 use crate::auth::{OpenIdProvider, PublicKey, Signer};
+use crate::seal::Sealer;
 use crate::server::Tls;
 use reader::Reader;
 use value::Bytes;
@@ -51,6 +52,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Whose tokens are accepted, and what this service signs its own with.
     pub auth: Auth,
+    /// Encrypts secrets that are kept in the database.
+    pub sealer: Arc<Sealer>,
     /// The directory, for services that call it.
     pub directory: Option<UpstreamAddress>,
     /// The ticket-rule service, for services that call it.
@@ -166,15 +169,16 @@ impl Config {
         let config = Self {
             service: r.service().to_owned(),
             listen: listen(r).unwrap_or(nowhere),
-            metrics: r.get("metrics.listen"),
+            metrics: r.get("metrics_listen"),
             database: database(r),
             default_deadline: r.within("deadline.default", MILLISECOND, HOUR, "1ms to 1h"),
             max_deadline: r.within("deadline.max", MILLISECOND, HOUR, "1ms to 1h"),
             limits: limits(r),
             tls: tls(r),
             auth: auth(r),
-            directory: upstream::read(r, "upstream.directory.address", "upstream.directory.ca"),
-            ticket_rule: upstream::read(r, "upstream.ticket_rule.address", "upstream.ticket_rule.ca"),
+            sealer: Arc::new(sealer(r)),
+            directory: upstream::read(r, "upstreams.directory", "upstreams.directory_ca_file"),
+            ticket_rule: upstream::read(r, "upstreams.ticket_rule", "upstreams.ticket_rule_ca_file"),
             telemetry: telemetry(r),
             reflection: Reflection {
                 enabled: r.get("reflection.enabled").unwrap_or(true),
@@ -235,10 +239,10 @@ fn limits(r: &mut Reader) -> Limits {
 }
 
 fn tls(r: &mut Reader) -> Option<Tls> {
-    let (certificate, key) = (r.text_file("tls.certificate"), r.text_file("tls.key"));
-    match (r.get::<String>("tls.certificate"), r.get::<String>("tls.key")) {
-        (Some(_), None) => r.problem("tls.key", "is not set, but tls.certificate is"),
-        (None, Some(_)) => r.problem("tls.certificate", "is not set, but tls.key is"),
+    let (certificate, key) = (r.text_file("tls.certificate_file"), r.text_file("tls.key_file"));
+    match (r.get::<String>("tls.certificate_file"), r.get::<String>("tls.key_file")) {
+        (Some(_), None) => r.problem("tls.key_file", "is not set, but tls.certificate_file is"),
+        (None, Some(_)) => r.problem("tls.certificate_file", "is not set, but tls.key_file is"),
         _ => {}
     }
     match Tls::from_pem(&certificate?, &SecretString::from(key?)) {
@@ -251,27 +255,48 @@ fn tls(r: &mut Reader) -> Option<Tls> {
 }
 
 fn auth(r: &mut Reader) -> Auth {
-    let issuer: String = r.get("auth.issuer").unwrap_or_default();
-    let signer = r.text_file("auth.signing_key").and_then(|pem| {
+    let issuer: String = r.get("issuer").unwrap_or_default();
+    let signer = r.text_file("signing_key_file").and_then(|pem| {
         match Signer::from_pem(&SecretString::from(pem), issuer.clone()) {
             Ok(signer) => Some(Arc::new(signer)),
             Err(error) => {
-                r.problem("auth.signing_key", format!("names a file that does not do: {error}"));
+                r.problem("signing_key_file", format!("names a file that does not do: {error}"));
                 None
             }
         }
     });
     let mut keys: Vec<PublicKey> = signer.iter().map(|signer| signer.public_key().clone()).collect();
-    for path in r.get::<Vec<String>>("auth.public_keys").unwrap_or_default() {
-        let Some(bytes) = r.file("auth.public_keys", Path::new(&path)) else { continue };
+    for path in r.get::<Vec<String>>("public_key_files").unwrap_or_default() {
+        let Some(bytes) = r.file("public_key_files", Path::new(&path)) else { continue };
         match PublicKey::from_pem(&String::from_utf8_lossy(&bytes)) {
             Ok(key) => keys.push(key),
-            Err(error) => r.problem("auth.public_keys", format!("names the file {path}, which does not do: {error}")),
+            Err(error) => r.problem("public_key_files", format!("names the file {path}, which does not do: {error}")),
         }
     }
-    keys.extend(jwks(r, "auth.jwks").unwrap_or_default());
-    let providers = r.names_below("auth.openid").into_iter().filter_map(|name| provider(r, &name, &issuer)).collect();
+    keys.extend(jwks(r, "jwks_file").unwrap_or_default());
+    let providers = r.names_below("openid").into_iter().filter_map(|name| provider(r, &name, &issuer)).collect();
     Auth { issuer, keys, signer, providers }
+}
+
+fn sealer(r: &mut Reader) -> Sealer {
+    const WRONG: &str = "32 bytes in base64; make one with: openssl rand -base64 32";
+    let good = |text: &str| Sealer::from_base64([text]).is_some();
+    let mut keys: Vec<SecretString> = Vec::new();
+    for key in r.get::<Vec<String>>("secret_keys").unwrap_or_default() {
+        if good(&key) {
+            keys.push(key.into());
+        } else {
+            r.problem("secret_keys", format!("has one that is not {WRONG}"));
+        }
+    }
+    for path in r.get::<Vec<String>>("secret_key_files").unwrap_or_default() {
+        let Some(bytes) = r.file("secret_key_files", Path::new(&path)) else { continue };
+        match String::from_utf8(bytes) {
+            Ok(key) if good(&key) => keys.push(key.into()),
+            _ => r.problem("secret_key_files", format!("names the file {path}, which is not {WRONG}")),
+        }
+    }
+    Sealer::from_base64(keys.iter().map(ExposeSecret::expose_secret)).unwrap_or_default()
 }
 
 /// The keys in a key set that a setting names, if it is set.
@@ -291,15 +316,15 @@ fn jwks(r: &mut Reader, name: &str) -> Option<Vec<PublicKey>> {
 }
 
 fn provider(r: &mut Reader, name: &str, own_issuer: &str) -> Option<OpenIdProvider> {
-    let key = |setting: &str| format!("auth.openid.{name}.{setting}");
+    let key = |setting: &str| format!("openid.{name}.{setting}");
     let issuer: Option<String> = r.get(&key("issuer"));
     match &issuer {
         None => r.problem(&key("issuer"), "is not set"),
         Some(issuer) if issuer == own_issuer => r.problem(&key("issuer"), "is that of the suite's own tokens"),
         Some(_) => {}
     }
-    if r.get::<String>(&key("jwks")).is_none() {
-        r.problem(&key("jwks"), "is not set");
+    if r.get::<String>(&key("jwks_file")).is_none() {
+        r.problem(&key("jwks_file"), "is not set");
     }
     let mut grants = BTreeMap::new();
     for role in r.names_below(&key("grants")) {
@@ -315,7 +340,7 @@ fn provider(r: &mut Reader, name: &str, own_issuer: &str) -> Option<OpenIdProvid
     let provider = OpenIdProvider {
         issuer: issuer.clone().unwrap_or_default(),
         audience: r.get(&key("audience")),
-        keys: jwks(r, &key("jwks")).unwrap_or_default(),
+        keys: jwks(r, &key("jwks_file")).unwrap_or_default(),
         subject_claim: r.get(&key("subject_claim")).unwrap_or_default(),
         kind_claim: r.get(&key("kind_claim")),
         scope_claim: r.get(&key("scope_claim")).unwrap_or_default(),

@@ -11,7 +11,7 @@ use super::settings::{self, WhenUnset};
 use super::value::{Raw, Value};
 
 /// Variables that begin with `CONCIERGE_` and are no settings: the programs read them themselves.
-const OTHER_VARIABLES: &[&str] = &["config", "home", "pg_bin"];
+const OTHER_VARIABLES: &[&str] = &["config", "home", "pg_bin", "stop_with_stdin"];
 
 /// The settings as written, the problems found so far.
 pub(super) struct Reader {
@@ -196,7 +196,7 @@ impl Reader {
         }
     }
 
-    /// The names below a prefix: of `auth.openid` those of the providers.
+    /// The names below a prefix: of `openid` those of the providers.
     pub(super) fn names_below(&self, prefix: &str) -> BTreeSet<String> {
         let below = |name: &String| name.strip_prefix(prefix)?.strip_prefix('.')?.split('.').next().map(str::to_owned);
         self.values.keys().filter_map(below).collect()

@@ -42,6 +42,9 @@ const fn setting(name: &'static str, default: WhenUnset, meaning: &'static str) 
     Setting { name, default, meaning }
 }
 
+/// What the suite's own tokens have in `iss` unless it is configured.
+pub const DEFAULT_ISSUER: &str = "concierge";
+
 use WhenUnset::{Is, Off, PerService, Required};
 
 /// Every setting of every service. `<name>` stands for a name of your choice.
@@ -55,7 +58,7 @@ pub const SETTINGS: &[Setting] = &[
         ]),
         "The address that serves gRPC.",
     ),
-    setting("metrics.listen", Off, "The address that serves metrics over HTTP at `/metrics`, for Prometheus."),
+    setting("metrics_listen", Off, "The address that serves metrics over HTTP at `/metrics`, for Prometheus."),
     setting(
         "database.url",
         Required,
@@ -77,61 +80,75 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.connections", Is("10000"), "How many connections are open at once; more wait to be accepted."),
     setting("limits.streams_per_connection", Is("1024"), "How many requests a connection may have under way."),
     setting("limits.message_size", Is("4MiB"), "The largest message taken, 1KiB to 64MiB."),
-    setting("tls.certificate", Off, "The file with the server's certificate chain in PEM. With `tls.key`: serve TLS."),
-    setting("tls.key", Off, "The file with the certificate's private key in PEM."),
-    setting("auth.issuer", Is("concierge"), "What the suite's own tokens have in `iss`."),
     setting(
-        "auth.public_keys",
+        "tls.certificate_file",
+        Off,
+        "The file with the server's certificate chain in PEM. With `tls.key_file`: serve TLS.",
+    ),
+    setting("tls.key_file", Off, "The file with the certificate's private key in PEM."),
+    setting("issuer", Is(DEFAULT_ISSUER), "What the suite's own tokens have in `iss`."),
+    setting(
+        "public_key_files",
         Off,
         "Files with public keys in PEM that tokens are checked with, beside the directory's.",
     ),
-    setting("auth.jwks", Off, "A file with such keys as a JSON Web Key Set."),
+    setting("jwks_file", Off, "A file with such keys as a JSON Web Key Set."),
     setting(
-        "auth.signing_key",
+        "signing_key_file",
         Off,
         "The file with the Ed25519 private key (PEM, PKCS #8) that this service signs its tokens with.",
     ),
-    setting("auth.openid.<name>.issuer", Off, "An OpenID provider whose tokens are accepted: what they have in `iss`."),
-    setting("auth.openid.<name>.jwks", Off, "The file with its keys as a JSON Web Key Set."),
-    setting("auth.openid.<name>.audience", Off, "What its tokens have in `aud`; when not set, this service's name."),
+    setting("openid.<name>.issuer", Off, "An OpenID provider whose tokens are accepted: what they have in `iss`."),
+    setting("openid.<name>.jwks_file", Off, "The file with its keys as a JSON Web Key Set."),
+    setting("openid.<name>.audience", Off, "What its tokens have in `aud`; when not set, this service's name."),
     setting(
-        "auth.openid.<name>.subject_claim",
+        "openid.<name>.subject_claim",
         Is("sub"),
         "The claim with the id of the agent or user. Claims are named as they stand in the token, or by a path with dots.",
     ),
     setting(
-        "auth.openid.<name>.kind_claim",
+        "openid.<name>.kind_claim",
         Off,
         "The claim with `agent`, `user` or `api_client`; when not set, everybody is an agent.",
     ),
-    setting("auth.openid.<name>.scope_claim", Is("scope"), "The claim with scopes, groups or roles: words or a list."),
+    setting("openid.<name>.scope_claim", Is("scope"), "The claim with scopes, groups or roles: words or a list."),
     setting(
-        "auth.openid.<name>.grants.<role>",
+        "openid.<name>.grants.<role>",
         Off,
         "The permissions that one of them grants. When none is set, they are permissions themselves.",
     ),
     setting(
-        "auth.openid.<name>.customer_claim",
+        "openid.<name>.customer_claim",
         Is("customer_id"),
         "The claim with the customer's id, for users and API clients.",
     ),
-    setting("auth.openid.<name>.site_claim", Is("site_id"), "The claim with the site's id, for users."),
+    setting("openid.<name>.site_claim", Is("site_id"), "The claim with the site's id, for users."),
     setting(
-        "upstream.directory.address",
+        "secret_keys",
+        Off,
+        "Keys that secrets kept in the database, such as the password of an e-mail server, are encrypted with: 32 random bytes in base64 each. The first encrypts, each decrypts what it encrypted. Secret.",
+    ),
+    setting("secret_key_files", Off, "Files with such keys, one each; they come after those of `secret_keys`."),
+    setting(
+        "upstreams.directory",
         PerService(&[("ticket-rule", "http://127.0.0.1:7101"), ("notification", "http://127.0.0.1:7101")]),
         "Where the directory is, for services that call it.",
     ),
     setting(
-        "upstream.directory.ca",
+        "upstreams.directory_ca_file",
         Off,
         "The file with the CA certificate of the directory, in PEM; an https address needs it.",
     ),
     setting(
-        "upstream.ticket_rule.address",
+        "upstreams.ticket_rule",
         PerService(&[("notification", "http://127.0.0.1:7102")]),
         "Where the ticket-rule service is, for services that call it.",
     ),
-    setting("upstream.ticket_rule.ca", Off, "The file with the CA certificate of the ticket-rule service, in PEM."),
+    setting(
+        "upstreams.ticket_rule_ca_file",
+        Off,
+        "The file with the CA certificate of the ticket-rule service, in PEM.",
+    ),
     setting("telemetry.log_format", Is("text"), "`text` for people, `json` for machines: one object a line."),
     setting("telemetry.log_filter", Is("info"), "What is logged: a level, or directives such as `info,sqlx=warn`."),
     setting("telemetry.otlp_endpoint", Off, "Where traces are sent over OTLP/gRPC, such as `http://127.0.0.1:4317`."),
@@ -163,7 +180,7 @@ pub fn settings_table() -> String {
     table
 }
 
-/// Finds the setting of a name, `auth.openid.corp.issuer` as well as `auth.openid.<name>.issuer`.
+/// Finds the setting of a name, `openid.corp.issuer` as well as `openid.<name>.issuer`.
 pub(super) fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| {
         let mut parts = name.split('.');

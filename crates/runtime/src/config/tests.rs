@@ -67,7 +67,7 @@ fn environment_comes_before_file() {
     assert_eq!(config.reflection, Reflection { enabled: true, public: false });
     let both = read("", &[DATABASE, ("CONCIERGE_DATABASE__URL", "postgres://own@localhost/x")]).unwrap();
     assert!(both.database.url.expose_secret().contains("own"));
-    let empty = read("grace = '3s'\ndatabase.url = 'postgres://x@y/z'", &[("CONCIERGE_TLS__KEY", "")]).unwrap();
+    let empty = read("grace = '3s'\ndatabase.url = 'postgres://x@y/z'", &[("CONCIERGE_TLS__KEY_FILE", "")]).unwrap();
     assert!(empty.tls.is_none(), "a variable set to nothing is not set");
 }
 
@@ -97,9 +97,9 @@ fn tells_everything_that_is_wrong_at_once() {
         key = ['a', 'b']
     ";
     let variables = [
-        ("CONCIERGE_AUTH__SIGNING_KEY", "missing.pem"),
-        ("CONCIERGE_TLS__CERTIFICATE", "cert.pem"),
-        ("CONCIERGE_UPSTREAM__DIRECTORY__ADDRESS", "directory:7101"),
+        ("CONCIERGE_SIGNING_KEY_FILE", "missing.pem"),
+        ("CONCIERGE_TLS__CERTIFICATE_FILE", "cert.pem"),
+        ("CONCIERGE_UPSTREAMS__DIRECTORY", "directory:7101"),
         ("CONCIERGE_NO-NAME", "x"),
     ];
     let found = problems(file, &variables);
@@ -119,10 +119,10 @@ fn tells_everything_that_is_wrong_at_once() {
         "reflection.public",
         "limits.message_size",
         "tls_.key",
-        "auth.signing_key",
-        "tls.certificate",
-        "tls.key",
-        "upstream.directory.address",
+        "signing_key_file",
+        "tls.certificate_file",
+        "tls.key_file",
+        "upstreams.directory",
         "no-name",
     ] {
         assert!(names.contains(&expected), "{expected} is missing in {names:#?}");
@@ -167,12 +167,34 @@ fn secrets_are_not_in_debug() {
 }
 
 #[test]
+fn reads_keys_that_encrypt_secrets() {
+    let files = Files::new(&[("old.key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n"), ("junk", "junk")]);
+    let config = files
+        .read("secret_keys = 'CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg='\nsecret_key_files = ['old.key']")
+        .unwrap();
+    let sealed = crate::seal::Sealer::new([[8; 32]]).seal("x", "sesame").unwrap();
+    assert_eq!(config.sealer.open("x", &sealed).unwrap().expose_secret(), "sesame");
+    let sealed = crate::seal::Sealer::new([[7; 32]]).seal("x", "sesame").unwrap();
+    assert_eq!(config.sealer.open("x", &sealed).unwrap().expose_secret(), "sesame");
+    let errors = files.read("secret_keys = ['c2VzYW1l']\nsecret_key_files = ['junk', 'gone']").unwrap_err().to_string();
+    for expected in [
+        "secret_keys (CONCIERGE_SECRET_KEYS) has one that is not 32 bytes in base64",
+        "secret_key_files (CONCIERGE_SECRET_KEY_FILES) names the file junk, which is not 32 bytes in base64",
+        "gone, which cannot be read",
+    ] {
+        assert!(errors.contains(expected), "{expected}\n  is not in\n{errors}");
+    }
+    assert!(!errors.contains("c2VzYW1l"));
+}
+
+#[test]
 fn ignores_variables_that_are_no_settings() {
     let variables = [
         DATABASE,
         ("CONCIERGE_CONFIG", "x.toml"),
         ("CONCIERGE_HOME", "/tmp"),
         ("CONCIERGE_PG_BIN", "/usr/bin"),
+        ("CONCIERGE_STOP_WITH_STDIN", "1"),
         ("CONCIERGE_DIRECTORY_SERVICE_HOST", "10.0.0.1"),
         ("CONCIERGE_DIRECTORY_SERVICE_PORT_GRPC", "7101"),
         ("CONCIERGE_DIRECTORY_PORT", "tcp://10.0.0.1:7101"),
@@ -221,21 +243,20 @@ fn reads_keys_and_certificates() {
     let config = files
         .read(
             "
-            [auth]
-            signing_key = 'sign.pem'
-            public_keys = ['other.pem']
-            jwks = 'keys.json'
+            signing_key_file = 'sign.pem'
+            public_key_files = ['other.pem']
+            jwks_file = 'keys.json'
             [tls]
-            certificate = 'cert.pem'
-            key = 'key.pem'
-            [upstream.directory]
-            address = 'https://localhost:7101'
-            ca = 'cert.pem'
-            [auth.openid.corp]
+            certificate_file = 'cert.pem'
+            key_file = 'key.pem'
+            [upstreams]
+            directory = 'https://localhost:7101'
+            directory_ca_file = 'cert.pem'
+            [openid.corp]
             issuer = 'https://login.example.com'
-            jwks = 'keys.json'
+            jwks_file = 'keys.json'
             kind_claim = 'kind'
-            [auth.openid.corp.grants]
+            [openid.corp.grants]
             helpdesk = ['customers.read', 'users.read']
             boss = '*'
         ",
@@ -268,32 +289,31 @@ fn says_which_file_does_not_do() {
     let errors = files
         .read(
             "
-            [auth]
-            signing_key = 'junk'
-            public_keys = ['sign.pem', 'gone.pem']
-            jwks = 'none.json'
+            signing_key_file = 'junk'
+            public_key_files = ['sign.pem', 'gone.pem']
+            jwks_file = 'none.json'
             [tls]
-            certificate = 'cert.pem'
-            key = 'other-key.pem'
-            [upstream.directory]
-            address = 'https://localhost:7101'
-            [auth.openid.corp]
+            certificate_file = 'cert.pem'
+            key_file = 'other-key.pem'
+            [upstreams]
+            directory = 'https://localhost:7101'
+            [openid.corp]
             issuer = 'concierge'
-            [auth.openid.corp.grants]
+            [openid.corp.grants]
             helpdesk = ['customer.read']
         ",
         )
         .unwrap_err()
         .to_string();
     for expected in [
-        "auth.signing_key (CONCIERGE_AUTH__SIGNING_KEY) names a file that does not do: it is not an Ed25519 private key",
+        "signing_key_file (CONCIERGE_SIGNING_KEY_FILE) names a file that does not do: it is not an Ed25519 private key",
         "names the file sign.pem, which does not do: it is a private key",
         "gone.pem, which cannot be read",
-        "auth.jwks (CONCIERGE_AUTH__JWKS) names a file without a key",
-        "tls.key (CONCIERGE_TLS__KEY) names a private key that does not go with the certificate",
-        "upstream.directory.ca (CONCIERGE_UPSTREAM__DIRECTORY__CA) is not set",
-        "auth.openid.corp.issuer (CONCIERGE_AUTH__OPENID__CORP__ISSUER) is that of the suite's own tokens",
-        "auth.openid.corp.jwks (CONCIERGE_AUTH__OPENID__CORP__JWKS) is not set",
+        "jwks_file (CONCIERGE_JWKS_FILE) names a file without a key",
+        "tls.key_file (CONCIERGE_TLS__KEY_FILE) names a private key that does not go with the certificate",
+        "upstreams.directory_ca_file (CONCIERGE_UPSTREAMS__DIRECTORY_CA_FILE) is not set",
+        "openid.corp.issuer (CONCIERGE_OPENID__CORP__ISSUER) is that of the suite's own tokens",
+        "openid.corp.jwks_file (CONCIERGE_OPENID__CORP__JWKS_FILE) is not set",
         "names \"customer.read\", which is not a permission",
     ] {
         assert!(errors.contains(expected), "{expected}\n  is not in\n{errors}");

@@ -37,8 +37,8 @@ impl TlsError {
     /// The setting at fault.
     pub fn setting(self) -> &'static str {
         match self {
-            Self::NoCertificate => "tls.certificate",
-            Self::NoKey | Self::Mismatch => "tls.key",
+            Self::NoCertificate => "tls.certificate_file",
+            Self::NoKey | Self::Mismatch => "tls.key_file",
         }
     }
 }
