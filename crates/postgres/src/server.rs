@@ -170,6 +170,8 @@ impl Server {
                 ("max_wal_senders", "0"),
                 ("max_wal_size", "1GB"),
                 ("checkpoint_timeout", "30min"),
+                // In the data folder, so that nothing stays in /dev/shm when the server is killed.
+                ("dynamic_shared_memory_type", "mmap"),
                 ("log_checkpoints", "off"),
             ],
         };
