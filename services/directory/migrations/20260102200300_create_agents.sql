@@ -13,5 +13,5 @@ create table agents (
 );
 create unique index agents_email on agents (lower(email)) where delete_time is null;
 create index agents_by_role on agents using gin (role_ids);
-create index agents_by_name on agents (lower(name), id) where delete_time is null;
+create index agents_by_name on agents (lower(name) collate "C", id) where delete_time is null;
 create index agents_by_create_time on agents (create_time, id);

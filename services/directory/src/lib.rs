@@ -3,14 +3,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod agent_role;
+pub mod change_history;
 pub mod error;
 mod grant;
 pub mod relationship;
 pub mod site_contact;
 pub mod site_contact_type;
 pub mod team;
+mod ticket_feed;
 
 use concierge_proto::directory::agent_role_service_server::AgentRoleServiceServer;
+use concierge_proto::directory::change_history_service_server::ChangeHistoryServiceServer;
 use concierge_proto::directory::relationship_service_server::RelationshipServiceServer;
 use concierge_proto::directory::site_contact_service_server::SiteContactServiceServer;
 use concierge_proto::directory::site_contact_type_service_server::SiteContactTypeServiceServer;
@@ -57,11 +60,12 @@ impl Program for Directory {
             SiteContactServiceServer<_>,
             AgentRoleServiceServer<_>,
             TeamServiceServer<_>,
+            ChangeHistoryServiceServer<_>,
         )
         .add_service(served!(EventFeedServiceServer::new(feed)))
     }
 
-    fn tasks(_host: &Host) -> Vec<Task> {
-        Vec::new()
+    fn tasks(host: &Host) -> Vec<Task> {
+        ticket_feed::task(host).into_iter().collect()
     }
 }

@@ -16,6 +16,8 @@ use crate::error::Error;
 /// A type of record.
 #[derive(Debug)]
 pub struct Shape {
+    /// Its name, such as `site_contact`.
+    pub record_type: String,
     message: MessageDescriptor,
 }
 
@@ -51,8 +53,9 @@ impl Shapes {
                 }
             }
             if ["id", "etag", "create_time", "update_time"].iter().all(|f| message.get_field_by_name(f).is_some()) {
-                let key = (message.package_name().to_owned(), snake(message.name()));
-                shapes.records.insert(key, Shape { message });
+                let record_type = snake(message.name());
+                let key = (message.package_name().to_owned(), record_type.clone());
+                shapes.records.insert(key, Shape { record_type, message });
             }
         }
         shapes
@@ -83,7 +86,7 @@ impl Guard {
 pub fn shape(package: &str, record_type: &str) -> Option<&'static Shape> {
     static REVOKED: LazyLock<Option<Shape>> = LazyLock::new(|| {
         let pool = DescriptorPool::decode(DESCRIPTOR_SET).ok()?;
-        Some(Shape { message: pool.get_message_by_name(REVOCATION.1)? })
+        Some(Shape { record_type: REVOCATION.0.to_owned(), message: pool.get_message_by_name(REVOCATION.1)? })
     });
     if record_type == REVOCATION.0 {
         return REVOKED.as_ref();

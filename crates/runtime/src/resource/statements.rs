@@ -20,6 +20,8 @@ pub(crate) struct Statements {
     pub(crate) get_many: &'static str,
     /// By id, locking the row.
     pub(crate) lock: &'static str,
+    /// By several ids, in their order, keeping others from changing the rows.
+    pub(crate) share: &'static str,
     /// A new row, its history and its event: fields, version, search, then [`TRAIL`].
     pub(crate) insert: &'static str,
     /// All columns of a row, its history and its event: fields, version, search, then [`TRAIL`].
@@ -73,6 +75,7 @@ impl Statements {
             get: keep(format!("select {columns} from {table} where id = $1")),
             get_many: keep(format!("select {columns} from {table} where id = any($1)")),
             lock: keep(format!("select {columns} from {table} where id = $1 for update")),
+            share: keep(format!("select {columns} from {table} where id = any($1) order by id for share")),
             insert: keep(format!(
                 "with record as (insert into {table} ({}) values ({})), {trail}",
                 names.join(", "),

@@ -53,6 +53,15 @@ impl Tx {
         self.visible::<S>(found, id)
     }
 
+    /// Reads records, deleted ones too, in the order of their ids, and keeps them as they are until the end of the
+    /// transaction. Unknown ids, and records that the caller may not see, are left out. One round trip.
+    pub async fn share<S: Resource>(&mut self, ids: &[Uuid]) -> Result<Vec<S::Record>, Error> {
+        let rows = sqlx::query(Statements::of::<S>().share).bind(ids).fetch_all(self.conn().await?).await?;
+        let mut records: Vec<S::Record> = rows.iter().map(decode).collect::<Result<_, _>>()?;
+        records.retain(|record| super::read::in_scope::<S>(&self.call, record));
+        Ok(records)
+    }
+
     async fn find<S: Resource>(&mut self, id: &str, statement: &'static str) -> Result<Option<S::Record>, Error> {
         let Ok(id) = id.parse::<Uuid>() else { return Ok(None) };
         let row = sqlx::query(statement).bind(id).fetch_optional(self.conn().await?).await?;

@@ -113,7 +113,7 @@ pub(super) async fn users(pool: &PgPool, which: Users, site: Option<Uuid>, part:
          cross join lateral (
              select coalesce(bool_or(r.important), false) as important,
                  coalesce(bool_or(r.never_send_emails), false) as never_send_emails
-             from user_roles r where r.id = any(u.role_ids)) role
+             from user_roles r where r.id = any(u.role_ids) and r.delete_time is null) role
          cross join lateral (
              select count(*) > 0 as assigned,
                  coalesce(array_agg(distinct a.type_id) filter (where a.type_id is not null), '{}') as type_ids
