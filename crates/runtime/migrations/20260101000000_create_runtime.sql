@@ -88,3 +88,9 @@ create table projections (
     primary key (record_type, record_id)
 );
 create index projections_by_refs on projections using gin (refs);
+
+-- The directory's public keys as last heard, so that tokens are checked while it is away.
+create table known_keys (
+    one boolean primary key default true check (one),
+    jwks text not null
+);

@@ -1,5 +1,9 @@
 //! A service as a program: what it is made of, and what it needs to run.
 
+mod keys;
+mod readiness;
+mod run;
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -14,6 +18,8 @@ use crate::feed::{revocations, sequencer};
 use crate::seal::Sealer;
 use crate::service::Service;
 use crate::upstream::Upstream;
+
+pub use run::{main, migrate, serve};
 
 /// Work that goes on until the host stops.
 pub type Task = BoxFuture<'static, ()>;

@@ -2,10 +2,28 @@
 
 use std::time::Duration;
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use crate::config::Config;
+
 use concierge_proto::Method;
 use http::HeaderMap;
 use tonic::Code;
 use tracing::Span;
+
+/// What must live as long as the process: flushes when dropped.
+#[derive(Debug)]
+pub struct Guard {
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+}
+
+/// Starts logs, traces and metrics.
+pub fn init(_service: &'static str, config: &Config) -> anyhow::Result<Guard> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.telemetry.log_filter)?;
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).try_init();
+    Ok(Guard { metrics: PrometheusBuilder::new().install_recorder()? })
+}
 
 /// The span of one RPC, child of the caller's trace.
 pub(crate) fn rpc_span(method: &'static Method, request_id: &str, _headers: &HeaderMap) -> Span {

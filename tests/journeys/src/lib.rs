@@ -3,6 +3,8 @@
 // Tests stop at the first thing that does not work.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+pub mod process;
+
 use std::sync::LazyLock;
 
 use prost::bytes::{Buf as _, BufMut as _, Bytes};

@@ -1,0 +1,127 @@
+//! What a replay ends with: tables for eyes, JSON for programs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use concierge_proto::notification::ListDeliveriesRequest;
+use concierge_proto::notification::delivery_service_client::DeliveryServiceClient;
+use serde::Serialize;
+
+use super::rows::Read;
+use super::run::Done;
+use super::world::World;
+use crate::client::{Suite, explain};
+
+/// Notifications since the replay began, by channel and reason.
+pub(crate) async fn notifications(suite: &Suite, since: DateTime<Utc>) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut client = DeliveryServiceClient::new(suite.notification.clone());
+    let filter = format!("create_time >= {:?}", since.to_rfc3339_opts(SecondsFormat::Micros, true));
+    let mut request = ListDeliveriesRequest { filter, page_size: 1000, ..Default::default() };
+    let mut kinds = BTreeMap::new();
+    loop {
+        let page = client.list_deliveries(request.clone()).await.map_err(|s| explain(&s))?.into_inner();
+        for delivery in &page.deliveries {
+            let word = |name: &str, prefix: &str| name.trim_start_matches(prefix).to_lowercase().replace('_', " ");
+            let kind = format!(
+                "{}, {}",
+                word(delivery.channel().as_str_name(), "CHANNEL_"),
+                word(delivery.reason().as_str_name(), "DELIVERY_REASON_")
+            );
+            *kinds.entry(kind).or_default() += 1;
+        }
+        if page.next_page_token.is_empty() {
+            return Ok(kinds);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    rows: usize,
+    bad_rows: usize,
+    made: &'a BTreeMap<&'static str, usize>,
+    tickets_logged: usize,
+    tickets_updated: usize,
+    tickets_closed: usize,
+    rows_already_there: usize,
+    rows_refused: usize,
+    matches_by_rule: &'a BTreeMap<String, usize>,
+    notifications_by_kind: &'a BTreeMap<String, usize>,
+    seconds: f64,
+    calls_per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+pub(crate) fn print(
+    read: &Read,
+    world: &World,
+    done: &Done,
+    notifications: &BTreeMap<String, usize>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let percentile = |share: usize| {
+        let index = (done.latencies.len() * share / 100).min(done.latencies.len().saturating_sub(1));
+        done.latencies.get(index).map_or(0.0, |d: &Duration| d.as_secs_f64() * 1000.0)
+    };
+    let seconds = done.took.as_secs_f64();
+    #[allow(clippy::cast_precision_loss)]
+    let report = Report {
+        rows: read.rows.len(),
+        bad_rows: read.bad.len(),
+        made: &world.made,
+        tickets_logged: done.logged,
+        tickets_updated: done.updated,
+        tickets_closed: done.closed,
+        rows_already_there: done.already,
+        rows_refused: done.failures.len(),
+        matches_by_rule: &done.matches,
+        notifications_by_kind: notifications,
+        seconds,
+        calls_per_second: done.latencies.len() as f64 / seconds.max(0.001),
+        p50_ms: percentile(50),
+        p99_ms: percentile(99),
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
+    let mut table = table(["replayed", "count"]);
+    for (what, count) in world.made.iter().map(|(what, count)| (format!("{what} made"), *count)).chain([
+        ("tickets logged".to_owned(), done.logged),
+        ("updates".to_owned(), done.updated),
+        ("tickets closed".to_owned(), done.closed),
+        ("rows already there".to_owned(), done.already),
+        ("rows refused by the services".to_owned(), done.failures.len()),
+        ("bad rows".to_owned(), read.bad.len()),
+    ]) {
+        table.add_row([what, count.to_string()]);
+    }
+    println!("{table}");
+    for (title, counts) in [("matches by rule", &done.matches), ("notifications by kind", notifications)] {
+        let mut table = self::table([title, "count"]);
+        for (what, count) in counts {
+            table.add_row([what.clone(), count.to_string()]);
+        }
+        println!("{table}");
+    }
+    let mut table = self::table(["calls a second", "p50", "p99", "took"]);
+    table.add_row([
+        format!("{:.0}", report.calls_per_second),
+        format!("{:.1} ms", report.p50_ms),
+        format!("{:.1} ms", report.p99_ms),
+        format!("{seconds:.1} s"),
+    ]);
+    println!("{table}");
+    Ok(())
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_header(header);
+    table
+}

@@ -1,0 +1,105 @@
+//! Two things measured in turn, and the ratio of the two.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::load::Load;
+use crate::process::Server;
+
+/// How often each side is measured.
+pub const ROUNDS: usize = 7;
+/// For how long each time.
+pub const TIME: Duration = Duration::from_secs(3);
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// The goal's id.
+    pub id: &'static str,
+    /// What is measured.
+    pub what: &'static str,
+    /// What it is compared with.
+    pub against: &'static str,
+    /// The median of the rounds' ratios.
+    pub ratio: f64,
+    /// The least of them.
+    pub min: f64,
+    /// The greatest of them.
+    pub max: f64,
+    /// How many rounds.
+    pub rounds: usize,
+    /// What it must reach.
+    pub goal: f64,
+    /// Whether it does.
+    pub reached: bool,
+    /// Calls a second of ours, the median.
+    pub calls_per_second: f64,
+    /// Calls a second of the peer, the median.
+    pub peer_calls_per_second: f64,
+    /// Server CPU per call of ours, in microseconds.
+    pub cpu_us: f64,
+    /// Server CPU per call of the peer, in microseconds.
+    pub peer_cpu_us: f64,
+}
+
+/// What a pair is.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair {
+    /// See [`Figure::id`].
+    pub id: &'static str,
+    /// See [`Figure::what`].
+    pub what: &'static str,
+    /// See [`Figure::against`].
+    pub against: &'static str,
+    /// See [`Figure::goal`].
+    pub goal: f64,
+}
+
+/// Measures A B A B, and compares round by round.
+pub async fn compare(pair: Pair, ours: &Server, peer: &Server, load: &Load) -> anyhow::Result<Figure> {
+    // Warm: connections, caches, prepared statements.
+    load.run(&ours.address, TIME / 3).await?;
+    load.run(&peer.address, TIME / 3).await?;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push((measure(ours, load).await?, measure(peer, load).await?));
+    }
+    let ratios: Vec<f64> = rounds.iter().map(|(a, b)| a.rate / b.rate).collect();
+    let ratio = median(&ratios);
+    Ok(Figure {
+        id: pair.id,
+        what: pair.what,
+        against: pair.against,
+        ratio,
+        min: ratios.iter().copied().fold(f64::INFINITY, f64::min),
+        max: ratios.iter().copied().fold(0.0, f64::max),
+        rounds: ROUNDS,
+        goal: pair.goal,
+        reached: ratio >= pair.goal,
+        calls_per_second: median(&rounds.iter().map(|(a, _)| a.rate).collect::<Vec<_>>()),
+        peer_calls_per_second: median(&rounds.iter().map(|(_, b)| b.rate).collect::<Vec<_>>()),
+        cpu_us: median(&rounds.iter().map(|(a, _)| a.cpu_us).collect::<Vec<_>>()),
+        peer_cpu_us: median(&rounds.iter().map(|(_, b)| b.cpu_us).collect::<Vec<_>>()),
+    })
+}
+
+struct Measured {
+    rate: f64,
+    cpu_us: f64,
+}
+
+#[allow(clippy::cast_precision_loss)]
+async fn measure(server: &Server, load: &Load) -> anyhow::Result<Measured> {
+    let (cpu, started) = (server.cpu()?, std::time::Instant::now());
+    let answered = load.run(&server.address, TIME).await? as f64;
+    let took = started.elapsed().as_secs_f64();
+    let cpu = server.cpu()?.saturating_sub(cpu);
+    Ok(Measured { rate: answered / took, cpu_us: cpu.as_secs_f64() * 1e6 / answered.max(1.0) })
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
