@@ -1,0 +1,136 @@
+//! One change of one ticket: rules, what follows from them, and storing it all. What logs, updates, closes, acts or
+//! applies a rule ends here.
+
+use std::sync::Arc;
+
+use concierge_proto::ticket_rule::{EvaluationSummary, Ticket, TicketAction};
+use concierge_proto::{CallerKind, Record as _};
+use concierge_runtime::{Error, Tx};
+
+use super::Tickets;
+use super::event::{Telling, actor_name, named};
+use super::store::{insert_action, keep_response_held};
+use super::times::{Moment, settle};
+use crate::TicketRule;
+use crate::evaluation::{self, Input, NewEvaluation, Occasion, RuleSet};
+use crate::facts::Facts;
+use crate::facts::references::{self, Known};
+use crate::second_evaluation;
+
+/// A change about to be carried out: the caller's part is done, that of the rules is left.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// The ticket before the change, its row locked; `None` for a new one.
+    pub(crate) before: Option<Ticket>,
+    /// The ticket as the caller wants it, with its id, settled.
+    pub(crate) ticket: Ticket,
+    /// The action to add, with everything but its author's name.
+    pub(crate) action: Option<TicketAction>,
+    /// Which rules run; `None` for none.
+    pub(crate) occasion: Option<Occasion>,
+    /// What is known of the requester; `None` when no rule looks at it.
+    pub(crate) facts: Option<Facts>,
+    /// Names known so far.
+    pub(crate) known: Known,
+    /// When it happens.
+    pub(crate) moment: Moment,
+    /// True when the caller said when.
+    pub(crate) imported: bool,
+}
+
+/// A change carried out.
+#[derive(Debug)]
+pub(crate) struct Stepped {
+    /// As stored.
+    pub(crate) ticket: Ticket,
+    /// As stored.
+    pub(crate) action: Option<TicketAction>,
+    /// What the rules did, if any ran.
+    pub(crate) evaluation: Option<EvaluationSummary>,
+}
+
+impl TicketRule {
+    /// Runs the rules and stores ticket, history, event, action and evaluation.
+    ///
+    /// Round trips: the ticket with its history and event; the evaluation with its facts; one for names not known yet;
+    /// one for an action; one to remember that the facts were stale.
+    pub(crate) async fn carry_out(&self, tx: &mut Tx, set: &Arc<RuleSet>, step: Step) -> Result<Stepped, Error> {
+        let Step { before, ticket: wanted, mut action, occasion, facts, mut known, moment, imported } = step;
+        let id = tx.new_id();
+        let facts_known = facts.as_ref().map(|facts| &facts.known);
+        let stale = facts.as_ref().is_some_and(|facts| facts.stale);
+        let seen = action.clone();
+        let input = occasion.map(|occasion| Input {
+            ticket: &wanted,
+            action: seen.as_ref(),
+            facts: facts_known,
+            occasion,
+            now: moment.at,
+        });
+        let evaluated = input.as_ref().map(|input| evaluation::evaluate(set, input));
+        let mut ticket = match &evaluated {
+            Some(evaluated) => evaluated.ticket.clone(),
+            None => wanted.clone(),
+        };
+        if facts.is_none() {
+            // Nobody looked: what was known stays so.
+            ticket.user_important = wanted.user_important;
+            ticket.customer_important = wanted.customer_important;
+        }
+        let answered = settle(set.configuration(), before.as_ref(), &mut ticket, moment);
+        let summary = evaluated.as_ref().map(|evaluated| evaluated.summary(set, id.to_string(), stale));
+
+        let actor = tx.actor();
+        if let Some(facts) = &facts {
+            known.put_facts(facts);
+        }
+        let mut unnamed = named(&ticket, &actor);
+        unnamed.retain(|(kind, id)| known.get(*kind, id).is_none());
+        let heard = references::names(tx.conn().await?, &unnamed).await?;
+        known.extend(heard);
+        if let Some(action) = &mut action {
+            action.author_name = match actor.kind {
+                CallerKind::Service => actor.subject.clone(),
+                _ => actor_name(&actor, &known),
+            };
+        }
+
+        if let (Some(input), Some(evaluated)) = (&input, &evaluated) {
+            let new = NewEvaluation { id, set, input, evaluated, stale, corrects: None };
+            evaluation::store(tx, &new).await?;
+        }
+        if before.as_ref() == Some(&ticket) && action.is_none() {
+            if stale {
+                second_evaluation::await_directory(tx, id, &ticket).await?;
+            }
+            return Ok(Stepped { ticket, action, evaluation: summary });
+        }
+        let telling = Telling {
+            set,
+            before: before.as_ref(),
+            action: action.as_ref(),
+            evaluation: summary.as_ref(),
+            again: false,
+            known: &known,
+            actor: &actor,
+            at: moment.at,
+            imported,
+        };
+        tx.store_told::<Tickets, _>(before.as_ref(), &mut ticket, |stored| telling.event(stored)).await?;
+        if let Some(action) = &action {
+            insert_action(tx, action).await?;
+        }
+        if let Some(held) = answered.filter(|held| !held.is_zero()) {
+            keep_response_held(tx, &ticket.id, held).await?;
+        }
+        if stale {
+            second_evaluation::await_directory(tx, id, &ticket).await?;
+        }
+        let action = action.map(|mut action| {
+            action.update_time = action.create_time;
+            action.set_etag("1".to_owned());
+            action
+        });
+        Ok(Stepped { ticket, action, evaluation: summary })
+    }
+}
