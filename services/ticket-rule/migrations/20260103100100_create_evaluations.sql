@@ -34,4 +34,3 @@ create table evaluations (
     corrected_by uuid,
     constraint evaluations_number unique (ticket_id, number)
 );
-create index evaluations_to_correct on evaluations (id) where (stale or undecided) and corrected_by is null;

@@ -2,12 +2,27 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod configure;
 pub mod error;
 pub mod evaluation;
+pub mod facts;
+pub mod priority;
+pub mod rule;
+pub mod second_evaluation;
+pub mod sla;
+pub mod status;
+pub mod ticket;
+pub mod ticket_type;
 
 use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
+use concierge_proto::ticket_rule::priority_service_server::PriorityServiceServer;
+use concierge_proto::ticket_rule::rule_service_server::RuleServiceServer;
+use concierge_proto::ticket_rule::sla_service_server::SlaServiceServer;
+use concierge_proto::ticket_rule::status_service_server::StatusServiceServer;
+use concierge_proto::ticket_rule::ticket_service_server::TicketServiceServer;
+use concierge_proto::ticket_rule::ticket_type_service_server::TicketTypeServiceServer;
 use concierge_runtime::program::{Host, Program, Task};
-use concierge_runtime::{Service, served};
+use concierge_runtime::{Service, routes, served};
 use sqlx::migrate::Migrator;
 
 pub use error::Error;
@@ -20,16 +35,20 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 pub struct TicketRule {
     /// Database, clock, transactions.
     pub(crate) service: Service,
-    /// What the service runs on.
-    pub(crate) host: Host,
     /// The rules and what they refer to, as they are and as they were.
     pub(crate) rule_sets: RuleSets,
+    /// What is known about requesters.
+    pub(crate) facts: facts::Source,
 }
 
 impl TicketRule {
     /// The handlers on this host.
     pub fn new(host: &Host) -> Self {
-        Self { service: host.service.clone(), host: host.clone(), rule_sets: RuleSets::new(&host.service) }
+        Self {
+            service: host.service.clone(),
+            rule_sets: RuleSets::new(&host.service),
+            facts: facts::Source::new(host),
+        }
     }
 }
 
@@ -41,11 +60,34 @@ impl Program for TicketRule {
     }
 
     fn routes(host: &Host) -> tonic::service::Routes {
-        let feed = host.feed.clone();
-        tonic::service::Routes::new(served!(EventFeedServiceServer::new(feed)))
+        let feed = host
+            .feed
+            .clone()
+            .with::<ticket_type::TicketTypes>()
+            .with::<status::Statuses>()
+            .with::<priority::Priorities>()
+            .with::<sla::Slas>()
+            .with::<rule::Rules>()
+            .with::<ticket::Tickets>();
+        routes!(
+            Self::new(host);
+            TicketTypeServiceServer<_>,
+            StatusServiceServer<_>,
+            PriorityServiceServer<_>,
+            SlaServiceServer<_>,
+            RuleServiceServer<_>,
+            TicketServiceServer<_>,
+        )
+        .add_service(served!(EventFeedServiceServer::new(feed)))
     }
 
-    fn tasks(_host: &Host) -> Vec<Task> {
-        Vec::new()
+    fn tasks(host: &Host) -> Vec<Task> {
+        let mut tasks: Vec<Task> = Vec::new();
+        tasks.push(Box::pin(second_evaluation::run(Self::new(host), host.stop.clone())));
+        if let Some(directory) = &host.directory {
+            let consumer = facts::consumer(host.service.clone(), directory.clone());
+            tasks.push(Box::pin(consumer.run(host.stop.clone())));
+        }
+        tasks
     }
 }

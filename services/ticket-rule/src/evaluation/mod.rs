@@ -14,7 +14,7 @@ pub mod walk;
 
 use chrono::{DateTime, Utc};
 use concierge_criteria::FieldSet;
-use concierge_proto::ticket_rule::{Ticket, TicketAction};
+use concierge_proto::ticket_rule::{EvaluationSummary, Ticket, TicketAction};
 
 pub use configuration::Configuration;
 pub(crate) use rule::compile;
@@ -40,4 +40,9 @@ pub fn changed(
 /// The names of fields, in the order of the contract's table.
 pub fn names(fields: &FieldSet) -> Vec<String> {
     record::names(fields)
+}
+
+/// The summary of an evaluation in which no rule was asked.
+pub fn nothing(set: &RuleSet, stale: bool) -> EvaluationSummary {
+    EvaluationSummary { stale, rule_set_revision: set.revision(), ..EvaluationSummary::default() }
 }

@@ -3,14 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use concierge_criteria::{AppliesTo, FieldSet};
 use concierge_proto::Record;
 use concierge_proto::ticket_rule::{Priority, Rule, Sla, Status, TicketType};
 use concierge_runtime::{Error, html};
-use prost::Message as _;
 use uuid::Uuid;
 
 use super::configuration::{Configuration, Records};
 use super::rule::compile;
+use crate::rule::references;
 
 /// A set of rules as it was at one revision, with everything that it refers to in this service.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,21 @@ impl RuleSet {
     /// The live rules, in no order.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.records.values().map(Arc::as_ref)
+    }
+
+    /// Whether a change of these fields alone lets a rule for existing tickets be considered. If none is at first, none is
+    /// at all.
+    pub fn may_run_on(&self, changed: &FieldSet) -> bool {
+        let existing = |rule: &concierge_criteria::Rule| {
+            rule.enabled() && matches!(rule.applies_to(), AppliesTo::NewAndExisting | AppliesTo::Existing)
+        };
+        self.rules.rules().iter().any(|rule| existing(rule) && rule.criteria().fields().intersects(changed))
+    }
+
+    /// How many live rules name this record, in criteria or outcomes.
+    pub(crate) fn naming(&self, id: &str) -> i64 {
+        let names = |rule: &&Rule| references::named(rule).iter().any(|named| named.id == id);
+        i64::try_from(self.rules().filter(names).count()).unwrap_or(i64::MAX)
     }
 
     /// The set with these versions in place of its own. Rules are compiled again only where they changed, or all of

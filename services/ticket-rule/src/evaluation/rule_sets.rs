@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use concierge_proto::Record;
 use concierge_runtime::{Error, Service, Tx};
-use prost::Message as _;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -37,9 +36,9 @@ struct Known {
 }
 
 impl RuleSets {
-    /// The rule sets of a service; nothing is read yet.
+    /// The rule sets of a service, the same for all parts of its process; nothing is read yet.
     pub fn new(service: &Service) -> Self {
-        Self { pool: service.pool().clone(), known: Arc::default() }
+        Self { pool: service.pool().clone(), known: service.shared() }
     }
 
     /// The set that this transaction shall use. Nothing in it changes before the transaction ends.

@@ -1,0 +1,95 @@
+//! `RuleService`: what is done to tickets by itself, tried and explained.
+
+mod apply;
+mod explain;
+mod order;
+pub(crate) mod references;
+mod store;
+mod trial;
+
+use concierge_proto::ticket_rule::rule_service_server::RuleService;
+use concierge_proto::ticket_rule::{
+    ApplyRuleRequest, ApplyRuleResponse, CreateRuleRequest, CreateRuleResponse, DeleteRuleRequest, DeleteRuleResponse,
+    EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest, ExplainTicketResponse, GetRuleRequest,
+    GetRuleResponse, ListRulesRequest, ListRulesResponse, ReorderRulesRequest, ReorderRulesResponse, Rule,
+    UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest, UpdateRuleResponse,
+};
+use concierge_runtime::resource::Only;
+use concierge_runtime::{Answer, Error, reply};
+use tonic::Request;
+
+use crate::TicketRule;
+use crate::facts::references::{Kind, Known};
+use references::Target;
+pub use store::Rules;
+
+#[tonic::async_trait]
+impl RuleService for TicketRule {
+    async fn create_rule(&self, request: Request<CreateRuleRequest>) -> Answer<CreateRuleResponse> {
+        let known = self.known_to_rule(request.get_ref().rule.as_ref()).await?;
+        self.configure_create::<Rules, _>(request, known).await
+    }
+
+    async fn get_rule(&self, request: Request<GetRuleRequest>) -> Answer<GetRuleResponse> {
+        let mut rule = self.service.read::<Rules>(&request.get_ref().id).await?;
+        store::sanitize(&mut rule);
+        Ok(reply(rule.into()))
+    }
+
+    async fn update_rule(&self, request: Request<UpdateRuleRequest>) -> Answer<UpdateRuleResponse> {
+        let known = self.known_to_rule(request.get_ref().rule.as_ref()).await?;
+        self.configure_update::<Rules, _>(request, known).await
+    }
+
+    async fn delete_rule(&self, request: Request<DeleteRuleRequest>) -> Answer<DeleteRuleResponse> {
+        self.configure_delete::<Rules, _>(request).await
+    }
+
+    async fn undelete_rule(&self, request: Request<UndeleteRuleRequest>) -> Answer<UndeleteRuleResponse> {
+        let rule = match self.service.read::<Rules>(&request.get_ref().id).await {
+            // Told with everything else, in the transaction.
+            Err(Error::NotFound { .. }) => None,
+            found => Some(found?),
+        };
+        let known = self.known_to_rule(rule.as_ref()).await?;
+        self.configure_undelete::<Rules, _>(request, known).await
+    }
+
+    async fn list_rules(&self, request: Request<ListRulesRequest>) -> Answer<ListRulesResponse> {
+        let (mut rules, next) = self.service.page::<Rules, _>(request.get_ref(), Only::everything()).await?;
+        rules.iter_mut().for_each(store::sanitize);
+        Ok(reply((rules, next).into()))
+    }
+
+    async fn reorder_rules(&self, request: Request<ReorderRulesRequest>) -> Answer<ReorderRulesResponse> {
+        order::reorder(self, request).await
+    }
+
+    async fn evaluate_rules(&self, request: Request<EvaluateRulesRequest>) -> Answer<EvaluateRulesResponse> {
+        trial::evaluate(self, request.into_inner()).await
+    }
+
+    async fn explain_ticket(&self, request: Request<ExplainTicketRequest>) -> Answer<ExplainTicketResponse> {
+        explain::explain(self, request.into_inner()).await
+    }
+
+    async fn apply_rule(&self, request: Request<ApplyRuleRequest>) -> Answer<ApplyRuleResponse> {
+        apply::apply(self, request).await
+    }
+}
+
+impl TicketRule {
+    /// What directory says of its records that a rule names. Asked before the transaction: while the configuration
+    /// changes, tickets wait.
+    async fn known_to_rule(&self, rule: Option<&Rule>) -> Result<Known, Error> {
+        let named = rule.map(references::named).unwrap_or_default();
+        let asked: Vec<(Kind, &str)> = named
+            .iter()
+            .filter_map(|named| match named.target {
+                Target::Directory(kind) => Some((kind, named.id)),
+                _ => None,
+            })
+            .collect();
+        if asked.is_empty() { Ok(Known::default()) } else { self.facts.check(&asked, &[]).await }
+    }
+}

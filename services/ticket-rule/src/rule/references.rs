@@ -1,0 +1,121 @@
+//! The records that a rule names, in its criteria and its outcomes.
+
+use concierge_proto::common::criterion_value::Kind as ValueKind;
+use concierge_proto::common::CriteriaGroup;
+use concierge_proto::ticket_rule::{Rule, RuleOutcomes};
+
+use crate::configure::Missing;
+use crate::evaluation::Configuration;
+use crate::facts::references::Kind;
+
+/// What an id is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Status,
+    Priority,
+    TicketType,
+    Sla,
+    /// A record of directory.
+    Directory(Kind),
+}
+
+impl Target {
+    /// What the ids of a field of criteria are of; none for fields without ids.
+    fn of_field(field: &str) -> Option<Self> {
+        Some(match field {
+            "ticket.type" => Self::TicketType,
+            "ticket.status" => Self::Status,
+            "ticket.priority" => Self::Priority,
+            "ticket.sla" => Self::Sla,
+            "ticket.team" => Self::Directory(Kind::Team),
+            "ticket.agent" | "customer.account_manager" => Self::Directory(Kind::Agent),
+            "ticket.user" | "ticket.followers" => Self::Directory(Kind::User),
+            "ticket.site" => Self::Directory(Kind::Site),
+            "ticket.customer" => Self::Directory(Kind::Customer),
+            "user.roles" => Self::Directory(Kind::UserRole),
+            "user.relationships" | "customer.relationships" => Self::Directory(Kind::Relationship),
+            _ => return None,
+        })
+    }
+
+    /// Notes an id of this service that is no live record.
+    pub(super) fn check(self, configuration: &Configuration, path: &str, id: &str, missing: &mut Missing) {
+        match self {
+            Self::Status => missing.unless(path, id, configuration.status(id)),
+            Self::Priority => missing.unless(path, id, configuration.priority(id)),
+            Self::TicketType => missing.unless(path, id, configuration.ticket_type(id)),
+            Self::Sla => missing.unless(path, id, configuration.sla(id)),
+            Self::Directory(_) => {}
+        }
+    }
+}
+
+/// A place where a rule names a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Named<'a> {
+    /// Such as `rule.criteria.groups[1].criteria[0].values[2]`.
+    pub(crate) path: String,
+    pub(crate) target: Target,
+    pub(crate) id: &'a str,
+    /// False in outcomes.
+    pub(crate) in_criteria: bool,
+}
+
+/// Every record that a rule names.
+pub(crate) fn named(rule: &Rule) -> Vec<Named<'_>> {
+    let mut named = Vec::new();
+    if let Some(criteria) = &rule.criteria {
+        in_group(criteria, "rule.criteria", &mut named);
+    }
+    if let Some(outcomes) = &rule.outcomes {
+        in_outcomes(outcomes, &mut named);
+    }
+    named
+}
+
+fn in_group<'a>(group: &'a CriteriaGroup, path: &str, named: &mut Vec<Named<'a>>) {
+    for (index, criterion) in group.criteria.iter().enumerate() {
+        let Some(target) = Target::of_field(&criterion.field) else { continue };
+        for (value_index, value) in criterion.values.iter().enumerate() {
+            if let Some(ValueKind::Id(id)) = &value.kind {
+                let path = format!("{path}.criteria[{index}].values[{value_index}]");
+                named.push(Named { path, target, id, in_criteria: true });
+            }
+        }
+    }
+    for (index, inner) in group.groups.iter().enumerate() {
+        in_group(inner, &format!("{path}.groups[{index}]"), named);
+    }
+}
+
+fn in_outcomes<'a>(outcomes: &'a RuleOutcomes, named: &mut Vec<Named<'a>>) {
+    let ids = [
+        ("type_id", Target::TicketType, &outcomes.type_id),
+        ("status_id", Target::Status, &outcomes.status_id),
+        ("priority_id", Target::Priority, &outcomes.priority_id),
+        ("sla_id", Target::Sla, &outcomes.sla_id),
+        ("team_id", Target::Directory(Kind::Team), &outcomes.team_id),
+        ("agent_id", Target::Directory(Kind::Agent), &outcomes.agent_id),
+    ];
+    for (field, target, id) in ids {
+        if !id.is_empty() {
+            named.push(Named { path: format!("rule.outcomes.{field}"), target, id, in_criteria: false });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use concierge_criteria::FieldType;
+    use concierge_model::criteria::rule_schema;
+
+    use super::*;
+
+    #[test]
+    fn every_field_of_ids_says_what_they_are_of() {
+        for field in rule_schema().fields() {
+            let of_ids = field.kind.element() == FieldType::Id;
+            assert_eq!(of_ids, Target::of_field(&field.name).is_some(), "{}", field.name);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Rules as a table.
+
+use concierge_proto::error::Reason;
+use concierge_proto::ticket_rule::Rule;
+use concierge_runtime::resource::Unique;
+use concierge_runtime::{Error, Resource, Tx, html};
+
+use super::references::{self, Target};
+use crate::configure::{Change, Configured, Missing};
+use crate::evaluation::{RuleSet, compile, revise};
+use crate::facts::references::Standing;
+
+/// The table of rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules;
+
+impl Resource for Rules {
+    type Record = Rule;
+
+    const TABLE: &'static str = "rules";
+    const UNIQUE: &'static [Unique] = &[Unique { constraint: "rules_name", field: "name", reason: Reason::NameTaken }];
+    const ORDER: &'static str = "precedence, create_time";
+
+    async fn check(_tx: &mut Tx, _before: Option<&Rule>, after: &mut Rule) -> Result<(), Error> {
+        sanitize(after);
+        Ok(())
+    }
+
+    async fn stored(tx: &mut Tx, _before: Option<&Rule>, after: &Rule) -> Result<(), Error> {
+        revise(tx, after, after.delete_time.is_none()).await
+    }
+}
+
+impl Configured for Rules {
+    // Evaluations keep the rules that they ran; no ticket needs one.
+    const IN_TICKETS: Option<&'static str> = None;
+
+    fn find<'a>(set: &'a RuleSet, id: &str) -> Option<&'a Rule> {
+        set.rule(id.parse().ok()?)
+    }
+
+    fn admit(change: &Change<'_>, before: Option<&Rule>, after: &Rule) -> Result<(), Error> {
+        let criteria = before.is_none_or(|before| before.criteria != after.criteria);
+        let outcomes = before.is_none_or(|before| before.outcomes != after.outcomes);
+        let mut missing = Missing::default();
+        let named = references::named(after);
+        let changed = named.iter().filter(|named| if named.in_criteria { criteria } else { outcomes });
+        for named in changed {
+            match named.target {
+                Target::Directory(kind) => {
+                    let told = change.known.get(kind, named.id);
+                    if told.is_some_and(|told| told.standing == Standing::Missing) {
+                        missing.add(&named.path, kind.record_type(), named.id);
+                    }
+                }
+                own => own.check(change.set.configuration(), &named.path, named.id, &mut missing),
+            }
+        }
+        match compile(change.set.configuration(), after) {
+            Ok(_) => missing.refuse(),
+            Err(mut violations) => {
+                for also in missing.into_violations() {
+                    violations.add(also.field, also.description);
+                }
+                Err(Error::InvalidBecause { reason: Reason::CriteriaInvalid, violations })
+            }
+        }
+    }
+}
+
+/// Takes out of the popup what may not be shown: when it is written, and again when it is read.
+pub(super) fn sanitize(rule: &mut Rule) {
+    if let Some(outcomes) = &mut rule.outcomes {
+        outcomes.popup_html = html::sanitize(&outcomes.popup_html);
+    }
+}
