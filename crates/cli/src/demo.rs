@@ -13,8 +13,8 @@ use concierge_proto::directory::user_role_service_client::UserRoleServiceClient;
 use concierge_proto::directory::user_service_client::UserServiceClient;
 use concierge_proto::directory::{
     AssignSiteContactRequest, AssignUserRoleRequest, CreateCustomerRequest, CreateRelationshipRequest,
-    CreateTeamRequest, CreateUserRequest, CreateUserRoleRequest, Customer, ListRelationshipsRequest,
-    Relationship, RelationshipEntity, SearchUsersRequest, Site, Team, User, UserRole,
+    CreateTeamRequest, CreateUserRequest, CreateUserRoleRequest, Customer, ListRelationshipsRequest, Relationship,
+    RelationshipEntity, SearchUsersRequest, Site, Team, User, UserRole,
 };
 use concierge_proto::notification::delivery_service_client::DeliveryServiceClient;
 use concierge_proto::notification::popup_service_client::PopupServiceClient;
@@ -143,6 +143,7 @@ pub(crate) async fn tell(port: u16, token: PathBuf) -> anyhow::Result<()> {
             user_id: director.id.clone(),
             role_id: role.id.clone(),
             request_id: request_id(),
+            ..Default::default()
         })
         .await
         .map_err(told)?;
@@ -259,7 +260,12 @@ pub(crate) async fn tell(port: u16, token: PathBuf) -> anyhow::Result<()> {
                     contact.name,
                     delivery.channel().as_str_name().trim_start_matches("CHANNEL_").to_lowercase(),
                     delivery.state().as_str_name().trim_start_matches("DELIVERY_STATE_").to_lowercase(),
-                    delivery.reason().as_str_name().trim_start_matches("DELIVERY_REASON_").to_lowercase().replace('_', " "),
+                    delivery
+                        .reason()
+                        .as_str_name()
+                        .trim_start_matches("DELIVERY_REASON_")
+                        .to_lowercase()
+                        .replace('_', " "),
                 ));
             }
             said("(no e-mail sender is configured here, so e-mails wait; the inbox has the message)");

@@ -3,6 +3,8 @@
 mod client;
 mod completion;
 mod demo;
+mod files;
+mod key;
 mod migrate;
 mod replay;
 mod serve;
@@ -40,6 +42,8 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Make tokens.
     Token(token::Token),
+    /// Make keys.
+    Key(key::Key),
     /// Log, update and close the tickets of an incident log through the public API.
     Replay(replay::Replay),
     /// Print a completion script for a shell.
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Migrate(migrate) => migrate.run(),
         Command::Token(token) => token.run(),
+        Command::Key(key) => key.run(),
         Command::Replay(replay) => replay.run(),
         Command::Completion(completion) => completion.run::<Arguments>(),
     };

@@ -91,7 +91,8 @@ impl Create {
             Kind::User => CallerKind::User,
             Kind::Service => CallerKind::Service,
         };
-        if matches!(self.kind, Kind::User) && (self.customer.is_none() || self.site.is_none() || self.subject.is_none()) {
+        if matches!(self.kind, Kind::User) && (self.customer.is_none() || self.site.is_none() || self.subject.is_none())
+        {
             bail!("a user's token needs --subject, --customer and --site");
         }
         let key = self.key.clone().unwrap_or_else(|| self.home.join("signing.key"));
@@ -103,8 +104,9 @@ impl Create {
 
 /// Reads a signing key.
 pub(crate) fn signer(file: &Path) -> anyhow::Result<Signer> {
-    let pem = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the signing key {}: run `concierge up` first, or give --key", file.display()))?;
+    let pem = std::fs::read_to_string(file).with_context(|| {
+        format!("cannot read the signing key {}: run `concierge up` first, or give --key", file.display())
+    })?;
     Ok(Signer::from_pem(&pem.into(), concierge_runtime::config::DEFAULT_ISSUER)?)
 }
 

@@ -42,14 +42,26 @@ fn fields(contract: &Contract<'_>, message: &MessageDescriptor) -> Result<String
         let place = format!("self.{}", names::field(field.name()));
         let column = column(message, field, &o, &place)?;
         let permission = |name: &str| {
-            contract.permissions.iter().position(|p| p == name).map_or("None".to_owned(), |i| format!("Some(Permission({i}))"))
+            contract
+                .permissions
+                .iter()
+                .position(|p| p == name)
+                .map_or("None".to_owned(), |i| format!("Some(Permission({i}))"))
         };
         let quoted = |text: &str| if text.is_empty() { "None".to_owned() } else { format!("Some({text:?})") };
         let _ = write!(
             infos,
             "        Field {{ name: {:?}, kind: {}, optional: {}, output_only: {}, immutable: {}, secret: {}, write_permission: {}, read_permission: {}, default: {}, references: {} }},\n",
-            field.name(), column.kind, presence(field), o.output_only, o.immutable, o.secret,
-            permission(&o.write_permission), permission(&o.read_permission), quoted(&o.default_value), quoted(&o.references),
+            field.name(),
+            column.kind,
+            presence(field),
+            o.output_only,
+            o.immutable,
+            o.secret,
+            permission(&o.write_permission),
+            permission(&o.read_permission),
+            quoted(&o.default_value),
+            quoted(&o.references),
         );
         let _ = write!(gets, "            {index} => {},\n", column.get);
         let _ = write!(sets, "            {index} => {},\n", column.set);
@@ -79,7 +91,11 @@ fn default(field: &FieldDescriptor, o: &Field, place: &str) -> Result<String, St
     if !presence(field) {
         return Err(format!("{}: a default needs a field with presence", field.full_name()));
     }
-    let literal = if field.kind() == Kind::String { format!("{:?}.to_owned()", o.default_value) } else { o.default_value.clone() };
+    let literal = if field.kind() == Kind::String {
+        format!("{:?}.to_owned()", o.default_value)
+    } else {
+        o.default_value.clone()
+    };
     Ok(format!("if {place}.is_none() {{ {place} = Some({literal}); }}"))
 }
 
@@ -98,14 +114,24 @@ fn column(message: &MessageDescriptor, field: &FieldDescriptor, o: &Field, place
     }
     if field.is_list() {
         return match field.kind() {
-            Kind::String if is_id => make("Kind::Ids", format!("convert::ids(&{place})"), format!("{place} = convert::to_texts(value)")),
-            Kind::String => make("Kind::Texts", format!("Value::Texts({place}.clone())"), format!("{place} = convert::to_texts(value)")),
+            Kind::String if is_id => {
+                make("Kind::Ids", format!("convert::ids(&{place})"), format!("{place} = convert::to_texts(value)"))
+            }
+            Kind::String => make(
+                "Kind::Texts",
+                format!("Value::Texts({place}.clone())"),
+                format!("{place} = convert::to_texts(value)"),
+            ),
             Kind::Enum(e) => make(
                 &format!("Kind::Enums({})", names::enum_values(&e)),
                 format!("Value::Ints({place}.clone())"),
                 format!("{place} = convert::to_ints(value)"),
             ),
-            Kind::Message(_) => make("Kind::Message", format!("convert::messages(&{place})"), format!("{place} = convert::to_messages(&value)")),
+            Kind::Message(_) => make(
+                "Kind::Message",
+                format!("convert::messages(&{place})"),
+                format!("{place} = convert::to_messages(&value)"),
+            ),
             _ => Err(format!("{}: no column for a list of this type", field.full_name())),
         };
     }
@@ -125,22 +151,46 @@ fn column(message: &MessageDescriptor, field: &FieldDescriptor, o: &Field, place
         }
     };
     match field.kind() {
-        Kind::String if is_id && !optional => make("Kind::Id", format!("convert::id(&{place})"), format!("{place} = convert::to_text(value)")),
-        Kind::String if !optional => make("Kind::Text", format!("Value::Text({place}.clone())"), format!("{place} = convert::to_text(value)")),
-        Kind::Bool if optional => make("Kind::Bool", format!("{place}.map_or(Value::Null, Value::Bool)"), format!("{place} = convert::to_bool(&value)")),
-        Kind::Bool => make("Kind::Bool", format!("Value::Bool({place})"), format!("{place} = convert::to_bool(&value).unwrap_or_default()")),
+        Kind::String if is_id && !optional => {
+            make("Kind::Id", format!("convert::id(&{place})"), format!("{place} = convert::to_text(value)"))
+        }
+        Kind::String if !optional => {
+            make("Kind::Text", format!("Value::Text({place}.clone())"), format!("{place} = convert::to_text(value)"))
+        }
+        Kind::Bool if optional => make(
+            "Kind::Bool",
+            format!("{place}.map_or(Value::Null, Value::Bool)"),
+            format!("{place} = convert::to_bool(&value)"),
+        ),
+        Kind::Bool => make(
+            "Kind::Bool",
+            format!("Value::Bool({place})"),
+            format!("{place} = convert::to_bool(&value).unwrap_or_default()"),
+        ),
         Kind::Int32 => number("i32", "Kind::Int", "Value::Int(i64::from(v))"),
         Kind::Uint32 => number("u32", "Kind::Int", "Value::Int(i64::from(v))"),
         Kind::Int64 => number("i64", "Kind::Int", "Value::Int(v)"),
-        Kind::Double if !optional => make("Kind::Float", format!("Value::Float({place})"), format!("{place} = convert::to_float(&value).unwrap_or_default()")),
+        Kind::Double if !optional => make(
+            "Kind::Float",
+            format!("Value::Float({place})"),
+            format!("{place} = convert::to_float(&value).unwrap_or_default()"),
+        ),
         Kind::Enum(e) => number("i32", &format!("Kind::Enum({})", names::enum_values(&e)), "Value::Int(i64::from(v))"),
-        Kind::Message(m) if m.full_name() == "google.protobuf.Timestamp" => {
-            make("Kind::Time", format!("convert::time({place}.as_ref())"), format!("{place} = convert::to_time(&value)"))
-        }
-        Kind::Message(m) if m.full_name() == "google.protobuf.Duration" => {
-            make("Kind::Duration", format!("convert::duration({place}.as_ref())"), format!("{place} = convert::to_duration(&value)"))
-        }
-        Kind::Message(_) => make("Kind::Message", format!("convert::message({place}.as_ref())"), format!("{place} = convert::to_message(&value)")),
+        Kind::Message(m) if m.full_name() == "google.protobuf.Timestamp" => make(
+            "Kind::Time",
+            format!("convert::time({place}.as_ref())"),
+            format!("{place} = convert::to_time(&value)"),
+        ),
+        Kind::Message(m) if m.full_name() == "google.protobuf.Duration" => make(
+            "Kind::Duration",
+            format!("convert::duration({place}.as_ref())"),
+            format!("{place} = convert::to_duration(&value)"),
+        ),
+        Kind::Message(_) => make(
+            "Kind::Message",
+            format!("convert::message({place}.as_ref())"),
+            format!("{place} = convert::to_message(&value)"),
+        ),
         _ => Err(format!("{}: no column for this type", field.full_name())),
     }
 }
@@ -173,17 +223,22 @@ fn requests(message: &MessageDescriptor) -> String {
     if message.get_field_by_name("request_id").is_some() {
         let _ = write!(out, "impl Mutation for {path} {{ fn request_id(&self) -> &str {{ &self.request_id }} }}\n");
     }
-    let Some(response) = message.parent_pool().get_message_by_name(&format!("{}.{stem}Response", message.package_name())) else {
+    let Some(response) =
+        message.parent_pool().get_message_by_name(&format!("{}.{stem}Response", message.package_name()))
+    else {
         return out;
     };
     let answer = names::message(&response);
     // The answer's first field says which record this is about.
-    let Some(first) = response.fields().find(|f| matches!(f.kind(), Kind::Message(m) if is_record(&m))) else { return out };
+    let Some(first) = response.fields().find(|f| matches!(f.kind(), Kind::Message(m) if is_record(&m))) else {
+        return out;
+    };
     let Kind::Message(record) = first.kind() else { return out };
     let record_path = names::message(&record);
     let field = names::field(first.name());
     if first.is_list() {
-        if message.get_field_by_name("page_token").is_some() && response.get_field_by_name("next_page_token").is_some() {
+        if message.get_field_by_name("page_token").is_some() && response.get_field_by_name("next_page_token").is_some()
+        {
             let has = |name: &str| message.get_field_by_name(name).is_some();
             let text = |name: &str| if has(name) { format!("&self.{name}") } else { "\"\"".to_owned() };
             let _ = write!(
@@ -192,16 +247,22 @@ fn requests(message: &MessageDescriptor) -> String {
                  fn page_size(&self) -> i32 {{ self.page_size }} fn page_token(&self) -> &str {{ &self.page_token }}\n\
                  fn filter(&self) -> &str {{ {} }} fn order_by(&self) -> &str {{ {} }} fn show_deleted(&self) -> bool {{ {} }} }}\n\
                  impl From<(Vec<{record_path}>, String)> for {answer} {{ fn from((records, next_page_token): (Vec<{record_path}>, String)) -> Self {{ Self {{ {field}: records, next_page_token, ..Default::default() }} }} }}\n",
-                text("filter"), text("order_by"), if has("show_deleted") { "self.show_deleted" } else { "false" },
+                text("filter"),
+                text("order_by"),
+                if has("show_deleted") { "self.show_deleted" } else { "false" },
             );
         }
         return out;
     }
-    let verb = ["Create", "Get", "Update", "Delete", "Undelete"].iter().find(|v| stem == format!("{v}{}", record.name()));
+    let verb =
+        ["Create", "Get", "Update", "Delete", "Undelete"].iter().find(|v| stem == format!("{v}{}", record.name()));
     let head = format!("type Record = {record_path}; type Response = {answer};");
     match verb.copied() {
         Some("Create") => {
-            let _ = write!(out, "impl CreateRequest for {path} {{ {head} fn into_record(self) -> Self::Record {{ self.{field}.unwrap_or_default() }} }}\n");
+            let _ = write!(
+                out,
+                "impl CreateRequest for {path} {{ {head} fn into_record(self) -> Self::Record {{ self.{field}.unwrap_or_default() }} }}\n"
+            );
         }
         Some("Get") => {
             let _ = write!(out, "impl GetRequest for {path} {{ {head} fn id(&self) -> &str {{ &self.id }} }}\n");
@@ -214,7 +275,10 @@ fn requests(message: &MessageDescriptor) -> String {
         }
         Some("Delete") => {
             let etag = if message.get_field_by_name("etag").is_some() { "&self.etag" } else { "\"\"" };
-            let _ = write!(out, "impl DeleteRequest for {path} {{ {head} fn id(&self) -> &str {{ &self.id }} fn etag(&self) -> &str {{ {etag} }} }}\n");
+            let _ = write!(
+                out,
+                "impl DeleteRequest for {path} {{ {head} fn id(&self) -> &str {{ &self.id }} fn etag(&self) -> &str {{ {etag} }} }}\n"
+            );
         }
         Some("Undelete") => {
             let _ = write!(out, "impl UndeleteRequest for {path} {{ {head} fn id(&self) -> &str {{ &self.id }} }}\n");

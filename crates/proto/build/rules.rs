@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::derive::Contract;
-use crate::options::{self, Field};
 use crate::names;
+use crate::options::{self, Field};
 
 const FORMS: [&str; 10] = ["Any", "Id", "Email", "Phone", "Domain", "TimeZone", "Currency", "Url", "Line", "Color"];
 
@@ -15,7 +15,9 @@ pub(crate) fn generate(contract: &Contract<'_>, message: &MessageDescriptor) -> 
     let mut out = String::new();
     if contract.received.contains(message.full_name()) {
         let mut body = String::new();
-        for field in message.fields().filter(|f| f.containing_oneof().is_none() || f.supports_presence() && is_synthetic(f)) {
+        for field in
+            message.fields().filter(|f| f.containing_oneof().is_none() || f.supports_presence() && is_synthetic(f))
+        {
             let options = options::field(contract.pool, &field);
             if options.output_only || field.name() == "etag" && message.get_field_by_name("id").is_some() {
                 continue;
@@ -58,7 +60,8 @@ pub(crate) fn generate(contract: &Contract<'_>, message: &MessageDescriptor) -> 
     } else {
         ""
     };
-    let _ = write!(out, "impl Validate for {path} {{ fn validate(&self, violations: &mut Violations) {{ {body} }} }}\n");
+    let _ =
+        write!(out, "impl Validate for {path} {{ fn validate(&self, violations: &mut Violations) {{ {body} }} }}\n");
     out
 }
 
@@ -72,7 +75,13 @@ fn module(path: &str, message: &MessageDescriptor) -> String {
 }
 
 /// The statement that checks one field of a message.
-fn rule(contract: &Contract<'_>, message: &MessageDescriptor, field: &FieldDescriptor, options: &Field, place: &str) -> String {
+fn rule(
+    contract: &Contract<'_>,
+    message: &MessageDescriptor,
+    field: &FieldDescriptor,
+    options: &Field,
+    place: &str,
+) -> String {
     if field.is_map() {
         return String::new();
     }
@@ -103,7 +112,8 @@ fn rule(contract: &Contract<'_>, message: &MessageDescriptor, field: &FieldDescr
             );
         }
         let is_update_target = updated(message).is_some_and(|t| t.name() == field.name());
-        let mask = if is_update_target { "Some(self.update_mask.as_ref().map_or(&[][..], |m| &m.paths[..]))" } else { "None" };
+        let mask =
+            if is_update_target { "Some(self.update_mask.as_ref().map_or(&[][..], |m| &m.paths[..]))" } else { "None" };
         return match inner.full_name() {
             "google.protobuf.Timestamp" | "google.protobuf.Duration" => {
                 scalar(contract, field, options, &format!("{place}.as_ref()"), &format!("{place}.as_ref()"))
@@ -111,7 +121,10 @@ fn rule(contract: &Contract<'_>, message: &MessageDescriptor, field: &FieldDescr
             name if contract.received.contains(name) => {
                 let absent = if options.required { "validate::present(false, path, violations)" } else { "{}" };
                 let id = if is_update_target && inner.get_field_by_name("id").is_some() {
-                    format!("validate::text(&inner.id, &path.field(\"id\"), {}, violations);", text_rules(&Field { required: true, format: 1, ..Field::default() }))
+                    format!(
+                        "validate::text(&inner.id, &path.field(\"id\"), {}, violations);",
+                        text_rules(&Field { required: true, format: 1, ..Field::default() })
+                    )
                 } else {
                     String::new()
                 };
@@ -133,9 +146,9 @@ fn rule(contract: &Contract<'_>, message: &MessageDescriptor, field: &FieldDescr
 /// The field that an update request updates: the message beside its `update_mask`.
 pub(crate) fn updated(message: &MessageDescriptor) -> Option<FieldDescriptor> {
     message.get_field_by_name("update_mask")?;
-    message.fields().find(|f| {
-        !f.is_list() && matches!(f.kind(), Kind::Message(m) if m.package_name().starts_with("concierge."))
-    })
+    message
+        .fields()
+        .find(|f| !f.is_list() && matches!(f.kind(), Kind::Message(m) if m.package_name().starts_with("concierge.")))
 }
 
 /// The statement that checks one value.
@@ -153,10 +166,9 @@ fn scalar(contract: &Contract<'_>, field: &FieldDescriptor, options: &Field, val
             }
             format!("validate::number(i64::from({value}), path, {}, violations);", bounds())
         }
-        Kind::Uint64 => format!(
-            "validate::number(i64::try_from({value}).unwrap_or(i64::MAX), path, {}, violations);",
-            bounds()
-        ),
+        Kind::Uint64 => {
+            format!("validate::number(i64::try_from({value}).unwrap_or(i64::MAX), path, {}, violations);", bounds())
+        }
         Kind::Double => format!("validate::float({value}, path, violations);"),
         Kind::Message(m) if m.full_name() == "google.protobuf.Timestamp" => {
             format!("validate::time({}, path, {}, violations);", as_option(field, reference), options.required)

@@ -19,11 +19,7 @@ pub(crate) fn generate(contract: &Contract<'_>, message: &MessageDescriptor) -> 
         format!("if !permissions.holds(Permission({index})) ")
     });
     // What a record keeps secret is written and never read back; an answer's own secret is shown once.
-    let guarded = if records::is_record(message) {
-        clear_own_secrets(contract, message) + &guarded
-    } else {
-        guarded
-    };
+    let guarded = if records::is_record(message) { clear_own_secrets(contract, message) + &guarded } else { guarded };
     format!(
         "impl Redact for {path} {{\n    const HAS_SECRETS: bool = {};\n    fn redact(&mut self) {{ {secrets} }}\n\
          \x20   fn conceal(&mut self, permissions: PermissionSet) {{ {guarded} }}\n}}\n",
@@ -74,7 +70,6 @@ fn holds(
 ) -> bool {
     seen.insert(message.full_name().to_owned())
         && message.fields().any(|field| {
-            is(&options::field(contract.pool, &field))
-                || inner(&field).is_some_and(|m| holds(contract, &m, is, seen))
+            is(&options::field(contract.pool, &field)) || inner(&field).is_some_and(|m| holds(contract, &m, is, seen))
         })
 }

@@ -83,4 +83,3 @@ impl<U: Message + Default + Validate> Decoder for ValidatingDecoder<U> {
         BufferSettings::default()
     }
 }
-

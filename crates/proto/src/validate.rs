@@ -156,7 +156,10 @@ impl Form {
             ),
             Self::Domain => (
                 text.len() <= 253
-                    && regex!(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$", text),
+                    && regex!(
+                        r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$",
+                        text
+                    ),
                 "must be a host name such as example.com, in lower case",
             ),
             Self::TimeZone => (
@@ -258,8 +261,12 @@ pub(crate) fn number(value: i64, path: &Path<'_>, min: Option<i64>, max: Option<
         (Some(min), Some(max)) if value < min || value > max => {
             violations.add(path.to_string(), format!("must be between {min} and {max}, is {value}"));
         }
-        (Some(min), None) if value < min => violations.add(path.to_string(), format!("must be at least {min}, is {value}")),
-        (None, Some(max)) if value > max => violations.add(path.to_string(), format!("must be at most {max}, is {value}")),
+        (Some(min), None) if value < min => {
+            violations.add(path.to_string(), format!("must be at least {min}, is {value}"))
+        }
+        (None, Some(max)) if value > max => {
+            violations.add(path.to_string(), format!("must be at most {max}, is {value}"))
+        }
         _ => {}
     }
 }
@@ -284,12 +291,18 @@ pub(crate) fn present(present: bool, path: &Path<'_>, violations: &mut Violation
     }
 }
 
-pub(crate) fn time(value: Option<&prost_types::Timestamp>, path: &Path<'_>, required: bool, violations: &mut Violations) {
+pub(crate) fn time(
+    value: Option<&prost_types::Timestamp>,
+    path: &Path<'_>,
+    required: bool,
+    violations: &mut Violations,
+) {
     match value {
         None => present(!required, path, violations),
         Some(time) => {
             // The range that google.protobuf.Timestamp itself states: the years 1 to 9999.
-            let in_range = (-62_135_596_800..=253_402_300_799).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
+            let in_range =
+                (-62_135_596_800..=253_402_300_799).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);
             if !in_range {
                 violations.add(path.to_string(), "must be a time between 0001-01-01 and 9999-12-31");
             }
@@ -312,7 +325,8 @@ pub(crate) fn duration(
                 violations.add(path.to_string(), "must be a duration of less than 10,000 years");
             } else {
                 let least = min.is_some_and(|min| duration.seconds < min);
-                let most = max.is_some_and(|max| duration.seconds > max || (duration.seconds == max && duration.nanos > 0));
+                let most =
+                    max.is_some_and(|max| duration.seconds > max || (duration.seconds == max && duration.nanos > 0));
                 if least || most {
                     let bound = |b: Option<i64>| b.map_or("any".to_owned(), |b| format!("{b} s"));
                     violations.add(path.to_string(), format!("must be between {} and {}", bound(min), bound(max)));

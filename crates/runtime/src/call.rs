@@ -58,10 +58,11 @@ impl Call {
 
     /// What the caller's token grants; everything for the service's own work.
     pub fn permissions(&self) -> PermissionSet {
-        self.caller.as_ref().map_or(
-            if self.method.is_none() { PermissionSet::ALL } else { PermissionSet::default() },
-            |caller| caller.permissions,
-        )
+        self.caller
+            .as_ref()
+            .map_or(if self.method.is_none() { PermissionSet::ALL } else { PermissionSet::default() }, |caller| {
+                caller.permissions
+            })
     }
 
     /// Refuses unless the caller holds the permission.

@@ -220,7 +220,9 @@ impl Failure for Error {
             Self::TooLarge { .. } | Self::Overloaded => Code::ResourceExhausted,
             Self::UnknownMethod { .. } => Code::Unimplemented,
             Self::Token(_) => Code::Unauthenticated,
-            Self::KindRefused { .. } | Self::OnBehalfOfRefused | Self::PermissionMissing { .. } => Code::PermissionDenied,
+            Self::KindRefused { .. } | Self::OnBehalfOfRefused | Self::PermissionMissing { .. } => {
+                Code::PermissionDenied
+            }
             Self::NotFound { .. } => Code::NotFound,
             Self::StaleEtag { .. } | Self::Conflict => Code::Aborted,
             Self::Deleted { .. } | Self::NotDeleted { .. } | Self::InUse { .. } => Code::FailedPrecondition,
@@ -330,7 +332,10 @@ impl From<sqlx::Error> for Error {
     /// The one place that reads what the database says. Constraints come out by name, to be mapped at the statement.
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_)
+            sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
             | sqlx::Error::WorkerCrashed => Self::DatabaseUnavailable,
             sqlx::Error::Database(database) => match database.code().as_deref() {
                 Some("40001" | "40P01") => Self::Conflict,

@@ -288,7 +288,13 @@ impl Who {
 
     /// Another service.
     pub fn service(name: &str) -> Self {
-        Self { kind: CallerKind::Service, subject: name.to_owned(), scope: vec!["*".to_owned()], customer_id: None, site_id: None }
+        Self {
+            kind: CallerKind::Service,
+            subject: name.to_owned(),
+            scope: vec!["*".to_owned()],
+            customer_id: None,
+            site_id: None,
+        }
     }
 
     /// The same, with only these permissions.

@@ -108,7 +108,8 @@ async fn measure(parts: &[&str]) -> anyhow::Result<()> {
         figures.push(figure);
     }
     print(&figures);
-    let out = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into());
+    let out = std::env::var("CARGO_TARGET_DIR")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into());
     std::fs::write(format!("{out}/concierge-bench.json"), serde_json::to_string_pretty(&figures)?)?;
     debug_assert!(PATH.starts_with('/'));
     Ok(())

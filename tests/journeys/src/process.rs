@@ -107,8 +107,7 @@ impl Processes {
         std::fs::write(folder.path().join("signing.key"), pem.expose_secret()).expect("a file");
         let signer = Arc::new(Signer::from_pem(&pem, DEFAULT_ISSUER).expect("a key"));
         let ports = SERVICES.map(|(name, _)| (name, (0..replicas).map(|_| free_port()).collect())).into();
-        let mut processes =
-            Self { postgres, program: program.to_owned(), folder, signer, ports, running: Vec::new() };
+        let mut processes = Self { postgres, program: program.to_owned(), folder, signer, ports, running: Vec::new() };
         for (service, _) in SERVICES {
             for replica in 0..replicas {
                 processes.spawn(service, replica);

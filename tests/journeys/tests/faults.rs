@@ -90,7 +90,11 @@ async fn write(
                     // What a killed process or database may cause; anything else is a bug.
                     let fine = matches!(
                         status.code(),
-                        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted | Code::Unknown
+                        Code::Unavailable
+                            | Code::DeadlineExceeded
+                            | Code::Cancelled
+                            | Code::Aborted
+                            | Code::Unknown
                             | Code::ResourceExhausted
                     );
                     assert!(fine, "{status:?}");

@@ -227,7 +227,11 @@ async fn every_bad_request_is_told_what_is_bad_about_it() {
             let what = format!("{} with garbage", method.path);
             let status = send(vec![0xff; 20]).await.unwrap_err();
             check(&what, &status);
-            assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "MALFORMED_MESSAGE"), "{what}");
+            assert_eq!(
+                (status.code(), reason(&status).as_str()),
+                (Code::InvalidArgument, "MALFORMED_MESSAGE"),
+                "{what}"
+            );
         }
     }
 }
@@ -236,7 +240,8 @@ async fn every_bad_request_is_told_what_is_bad_about_it() {
 async fn a_method_that_does_not_exist_says_so() {
     let suite = start().await;
     for home in ["directory", "ticket-rule", "notification"] {
-        let status = call(suite.channel(home), "/concierge.directory.v1.NoService/None", None, Vec::new()).await.unwrap_err();
+        let status =
+            call(suite.channel(home), "/concierge.directory.v1.NoService/None", None, Vec::new()).await.unwrap_err();
         check(home, &status);
         assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "UNKNOWN_METHOD"));
     }

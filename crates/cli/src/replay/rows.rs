@@ -9,8 +9,22 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 /// The columns that a replay needs.
 const COLUMNS: [&str; 16] = [
-    "number", "incident_state", "sys_mod_count", "caller_id", "opened_at", "sys_updated_at", "contact_type", "location",
-    "category", "subcategory", "u_symptom", "impact", "urgency", "priority", "assignment_group", "closed_at",
+    "number",
+    "incident_state",
+    "sys_mod_count",
+    "caller_id",
+    "opened_at",
+    "sys_updated_at",
+    "contact_type",
+    "location",
+    "category",
+    "subcategory",
+    "u_symptom",
+    "impact",
+    "urgency",
+    "priority",
+    "assignment_group",
+    "closed_at",
 ];
 
 /// One change of an incident.
@@ -81,7 +95,11 @@ pub(crate) fn read(file: &Path, limit: Option<usize>) -> anyhow::Result<Read> {
     let header = reader.headers()?.clone();
     let missing: Vec<&str> = COLUMNS.iter().copied().filter(|c| !header.iter().any(|h| h == *c)).collect();
     if !missing.is_empty() {
-        bail!("{} has no column {}: is it an incident log? See `concierge replay --help`", file.display(), missing.join(", "));
+        bail!(
+            "{} has no column {}: is it an incident log? See `concierge replay --help`",
+            file.display(),
+            missing.join(", ")
+        );
     }
     let place = |name: &str| header.iter().position(|h| h == name).unwrap_or(usize::MAX);
     let places = COLUMNS.map(place);
@@ -132,16 +150,39 @@ fn known(cell: &str) -> Option<String> {
 }
 
 fn row(line: u64, cells: &[&str; 16]) -> Result<Row, Vec<Bad>> {
-    let [number, state, _, caller, opened, updated, contact, location, category, subcategory, symptom, impact, urgency, priority, group, closed] =
-        *cells;
+    let [
+        number,
+        state,
+        _,
+        caller,
+        opened,
+        updated,
+        contact,
+        location,
+        category,
+        subcategory,
+        symptom,
+        impact,
+        urgency,
+        priority,
+        group,
+        closed,
+    ] = *cells;
     let mut bad = Vec::new();
     let mut complain = |column: &'static str, why: String| bad.push(Bad { line, column, why });
     if known(number).is_none() {
         complain("number", "must not be empty".to_owned());
     }
     const STATES: [&str; 9] = [
-        "New", "Active", "Awaiting User Info", "Awaiting Problem", "Awaiting Vendor", "Awaiting Evidence", "Resolved",
-        "Closed", "-100",
+        "New",
+        "Active",
+        "Awaiting User Info",
+        "Awaiting Problem",
+        "Awaiting Vendor",
+        "Awaiting Evidence",
+        "Resolved",
+        "Closed",
+        "-100",
     ];
     if !STATES.contains(&state) {
         complain("incident_state", format!("{state:?} is no state of an incident"));
@@ -170,7 +211,8 @@ fn row(line: u64, cells: &[&str; 16]) -> Result<Row, Vec<Bad>> {
         }
         level
     };
-    let (impact, urgency, priority) = (level("impact", impact, 3), level("urgency", urgency, 3), level("priority", priority, 4));
+    let (impact, urgency, priority) =
+        (level("impact", impact, 3), level("urgency", urgency, 3), level("priority", priority, 4));
     if let (true, Some(opened), Some(updated)) = (bad.is_empty(), opened, updated) {
         return Ok(Row {
             line,
@@ -201,8 +243,22 @@ mod tests {
 
     fn cells<'a>(state: &'a str, opened: &'a str, impact: &'a str) -> [&'a str; 16] {
         [
-            "INC1", state, "0", "Caller 1", opened, "01-03-2016 10:00", "Phone", "Location 143", "Category 1",
-            "Subcategory 2", "?", impact, "2 - Medium", "3 - Moderate", "Group 5", "?",
+            "INC1",
+            state,
+            "0",
+            "Caller 1",
+            opened,
+            "01-03-2016 10:00",
+            "Phone",
+            "Location 143",
+            "Category 1",
+            "Subcategory 2",
+            "?",
+            impact,
+            "2 - Medium",
+            "3 - Moderate",
+            "Group 5",
+            "?",
         ]
     }
 

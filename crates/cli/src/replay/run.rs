@@ -193,7 +193,12 @@ impl Worker {
         let ticket = Ticket {
             summary: format!("{} / {}: {}", text(&row.category), text(&row.subcategory), text(&row.symptom)),
             user_id: row.caller.as_ref().and_then(|c| self.world.users.get(c)).cloned().unwrap_or_default(),
-            site_id: self.world.sites.get(row.location.as_deref().unwrap_or(UNKNOWN_LOCATION)).cloned().unwrap_or_default(),
+            site_id: self
+                .world
+                .sites
+                .get(row.location.as_deref().unwrap_or(UNKNOWN_LOCATION))
+                .cloned()
+                .unwrap_or_default(),
             team_id: self.world.team(row.group.as_ref()),
             priority_id: self.world.priority(row.priority),
             impact: row.impact.map_or(0, |i| i32::from(4 - i)),

@@ -11,9 +11,9 @@ use concierge_proto::directory::site_service_client::SiteServiceClient;
 use concierge_proto::directory::team_service_client::TeamServiceClient;
 use concierge_proto::directory::user_service_client::UserServiceClient;
 use concierge_proto::directory::{
-    CreateCustomerRequest, CreateRelationshipRequest, CreateSiteRequest, CreateTeamRequest, CreateUserRequest, Customer,
-    ListCustomersRequest, ListRelationshipsRequest, ListSitesRequest, ListTeamsRequest, ListUsersRequest, Relationship,
-    RelationshipEntity, Site, Team, User,
+    CreateCustomerRequest, CreateRelationshipRequest, CreateSiteRequest, CreateTeamRequest, CreateUserRequest,
+    Customer, ListCustomersRequest, ListRelationshipsRequest, ListSitesRequest, ListTeamsRequest, ListUsersRequest,
+    Relationship, RelationshipEntity, Site, Team, User,
 };
 use concierge_proto::ticket_rule::priority_service_client::PriorityServiceClient;
 use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
@@ -112,7 +112,8 @@ async fn places(suite: &Suite, rows: &[Row], at_risk: &str, world: &mut World) -
         rows.iter().map(|r| r.location.clone().unwrap_or_else(|| UNKNOWN_LOCATION.to_owned())).collect();
     for location in locations.into_iter().filter(|l| !world.sites.contains_key(l)).collect::<Vec<_>>() {
         let index = number(&location) / 10;
-        let name = if location == UNKNOWN_LOCATION { "Customer unknown".to_owned() } else { format!("Customer {index}") };
+        let name =
+            if location == UNKNOWN_LOCATION { "Customer unknown".to_owned() } else { format!("Customer {index}") };
         let site = Site {
             name: location.clone(),
             external_id: location.clone(),
@@ -208,7 +209,10 @@ async fn configuration(suite: &Suite, world: &mut World) -> anyhow::Result<()> {
         world.statuses.entry(status.category).or_insert(status.id);
     }
     for category in [StatusCategory::New, StatusCategory::Open, StatusCategory::OnHold, StatusCategory::Resolved] {
-        world.statuses.get(&i32::from(category)).with_context(|| format!("there is no status of category {category:?}"))?;
+        world
+            .statuses
+            .get(&i32::from(category))
+            .with_context(|| format!("there is no status of category {category:?}"))?;
     }
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! The folder that `up` keeps everything in: data, logs, the signing key, the administrator's token.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use concierge_runtime::auth::Signer;
 
+use crate::files::write_private;
 use crate::token;
 
 /// The key that signs every token of this installation.
@@ -70,14 +69,4 @@ impl Home {
     pub(crate) fn write_admin_token(&self, key: &SigningKey) -> anyhow::Result<()> {
         write_private(&self.admin_token_file(), &token::administrator(key))
     }
-}
-
-/// Writes a file that only its owner can read, in one step: nobody ever reads half of it.
-fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
-    let partial = file.with_extension("partial");
-    let mut out = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&partial)?;
-    out.set_permissions(fs::Permissions::from_mode(0o600))?;
-    out.write_all(text.as_bytes())?;
-    out.sync_all()?;
-    fs::rename(&partial, file).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -117,28 +117,26 @@ impl Up {
         self.welcome(&home, &server);
 
         let keepers = tokio::spawn(keep(Arc::clone(&home), key, Arc::clone(&server)));
-        let watching = children::watch(&mut children);
-        tokio::pin!(watching);
+        let done = tokio::select! {
+            told = self.attend(&home) => told,
+            () = children::watch(&mut children) => Ok(()),
+            () = &mut stopped => Ok(()),
+        };
+        keepers.abort();
+        let code = stop(children, server).await?;
+        done.map(|()| code)
+    }
+
+    /// What happens while everything runs: the story, if it is asked for; then nothing, until somebody stops us.
+    async fn attend(&self, home: &Home) -> anyhow::Result<()> {
         if self.demo {
-            let story = crate::demo::tell(self.port, home.admin_token_file());
-            tokio::select! {
-                told = story => {
-                    told.context("the story could not be told to its end")?;
-                    if self.once {
-                        keepers.abort();
-                        return stop(children, server).await;
-                    }
-                }
-                () = &mut stopped => {}
-                () = &mut watching => {}
+            let told = crate::demo::tell(self.port, home.admin_token_file()).await;
+            told.context("the story could not be told to its end")?;
+            if self.once {
+                return Ok(());
             }
         }
-        tokio::select! {
-            () = &mut stopped => {}
-            () = &mut watching => {}
-        }
-        keepers.abort();
-        stop(children, server).await
+        std::future::pending().await
     }
 
     fn welcome(&self, home: &Home, server: &concierge_postgres::Server) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use concierge_postgres::{Options, Server};
+use concierge_postgres::{Options, Progress, Server};
 use concierge_runtime::db;
 use sqlx::{Connection as _, PgConnection};
 
@@ -16,14 +16,15 @@ pub(crate) fn start(home: &Home, steps: &Steps) -> anyhow::Result<Server> {
     let options = Options::persistent(home.folder().join("postgres"))
         .fetch_into(home.folder().join("programs"))
         .setting("max_connections", 100)
-        .progress(move |step| progress.at(&step.to_string()));
+        .progress(move |step| progress.at(&words(step)));
     Server::start(options).context("cannot start the private Postgres")
 }
 
 /// Creates the databases that are missing and brings their schemas up to date.
 pub(crate) async fn prepare(server: &Server) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(&server.url("postgres")).await?;
-    let there: Vec<String> = sqlx::query_scalar("select datname::text from pg_database").fetch_all(&mut connection).await?;
+    let there: Vec<String> =
+        sqlx::query_scalar("select datname::text from pg_database").fetch_all(&mut connection).await?;
     for seat in &SEATS {
         if !there.iter().any(|name| name == seat.database) {
             // A name of our own.
@@ -37,4 +38,18 @@ pub(crate) async fn prepare(server: &Server) -> anyhow::Result<()> {
     }
     connection.close().await?;
     Ok(())
+}
+
+/// What the start is busy with, in words.
+fn words(step: Progress) -> String {
+    match step {
+        Progress::Fetching { received, .. } => match step.percent() {
+            Some(percent) => format!("fetching Postgres: {percent} %"),
+            None => format!("fetching Postgres: {} MiB", received >> 20),
+        },
+        Progress::Unpacking => "unpacking Postgres".to_owned(),
+        Progress::EndingStale => "ending the Postgres of a run that was killed".to_owned(),
+        Progress::Initializing => "making the database cluster".to_owned(),
+        _ => "starting Postgres".to_owned(),
+    }
 }

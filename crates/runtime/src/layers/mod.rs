@@ -149,12 +149,7 @@ impl Layers {
     }
 
     /// Everything that can refuse a request before its handler runs: first what costs least.
-    fn admit(
-        &self,
-        method: &'static Method,
-        headers: &HeaderMap,
-        call: &mut Call,
-    ) -> Result<admission::Permit, Error> {
+    fn admit(&self, method: &'static Method, headers: &HeaderMap, call: &mut Call) -> Result<admission::Permit, Error> {
         call.remaining()?;
         if !method.public {
             call.caller = Some(caller::authenticate(&self.verifier, headers, self.clock.now())?);
@@ -212,6 +207,7 @@ fn with_request_id(mut response: Response<Body>, request_id: &str) -> Response<B
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text =
+        panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panic: {}", text.unwrap_or_else(|| "of unknown kind".to_owned()))
 }

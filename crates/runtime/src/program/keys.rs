@@ -14,7 +14,8 @@ const ASK: Duration = Duration::from_secs(30);
 /// Learns keys until the host stops.
 pub(super) async fn learn(host: Host) {
     let Some(directory) = host.directory.clone() else { return };
-    let kept: Result<Vec<String>, _> = sqlx::query_scalar("select jwks from known_keys").fetch_all(host.service.pool()).await;
+    let kept: Result<Vec<String>, _> =
+        sqlx::query_scalar("select jwks from known_keys").fetch_all(host.service.pool()).await;
     for jwks in kept.into_iter().flatten() {
         host.keys.learn(PublicKey::from_jwks(&jwks).unwrap_or_default());
     }

@@ -78,16 +78,14 @@ fn run<P: Program, F: Future<Output = anyhow::Result<()>>>(
             return ExitCode::FAILURE;
         }
     };
-    let done = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| {
+    let done = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(
+        |runtime| {
             let done = runtime.block_on(work(config));
             // What still runs after the grace is not waited for.
             runtime.shutdown_background();
             done
-        });
+        },
+    );
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -101,9 +99,10 @@ async fn serve_with<P: Program>(config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::init(P::NAME, &config)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let pool = db::pool(&config.database.url, config.database.pool_size, config.database.statement_timeout, P::NAME)?;
-    let signer = Arc::clone(config.auth.signer.as_ref().context(
-        "signing_key_file (CONCIERGE_SIGNING_KEY_FILE) is not set: make a key with `concierge key create`",
-    )?);
+    let signer =
+        Arc::clone(config.auth.signer.as_ref().context(
+            "signing_key_file (CONCIERGE_SIGNING_KEY_FILE) is not set: make a key with `concierge key create`",
+        )?);
     let stop = CancellationToken::new();
     let upstream = |name: &'static str, address: &Option<UpstreamAddress>| {
         let address = address.as_ref()?;
@@ -179,7 +178,8 @@ async fn serve_metrics(listener: TcpListener, handle: PrometheusHandle, stop: Ca
 }
 
 async fn stop_when_told(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return;
     };
     tokio::select! {
