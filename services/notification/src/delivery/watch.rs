@@ -1,0 +1,115 @@
+//! `WatchInbox`: somebody's inbox as a stream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use concierge_proto::Fields as _;
+use concierge_proto::notification::{InboxItem, WatchInboxResponse};
+use concierge_runtime::auth::TokenError;
+use concierge_runtime::program::Host;
+use concierge_runtime::resource::decode;
+use concierge_runtime::{Call, Error};
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::inbox::{Owner, sanitized};
+use crate::Notification;
+use crate::desk::Desk;
+
+/// The items, as they come.
+pub(super) type Items = Pin<Box<dyn Stream<Item = Result<WatchInboxResponse, Status>> + Send>>;
+
+/// So many items are read at a time.
+const BATCH: usize = 100;
+/// So many items wait for the reader before it counts as slow.
+const AHEAD: usize = 16;
+/// How long a reader may take nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look when no hint came.
+const POLL: Duration = Duration::from_secs(10);
+/// How often to ask whether the reader's token was taken away.
+const TOKEN: Duration = Duration::from_millis(500);
+
+/// Streams the items of the caller's inbox after a position.
+pub(super) fn items(notification: &Notification, after: i64) -> Items {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (host, desk) = (notification.host.clone(), Arc::clone(&notification.desk));
+    let (owner, call) = (Owner::of_call(), Call::current());
+    let work = async move {
+        let ended = tokio::select! {
+            () = sender.closed() => return,
+            () = host.stop.cancelled() => Error::ShuttingDown,
+            error = taken_away(&host) => error,
+            error = follow(&host, &desk, owner, after, &sender) => error,
+        };
+        // A reader that takes nothing gets no reason either.
+        let _ = tokio::time::timeout(PATIENCE, sender.send(Err(ended.into()))).await;
+    };
+    match call {
+        Some(call) => tokio::spawn(call.scope(work)),
+        None => tokio::spawn(work),
+    };
+    Box::pin(ReceiverStream::new(receiver))
+}
+
+/// Sends what is there, then what comes; ends when it cannot.
+async fn follow(
+    host: &Host,
+    desk: &Arc<Desk>,
+    owner: Owner,
+    mut position: i64,
+    sender: &mpsc::Sender<Result<WatchInboxResponse, Status>>,
+) -> Error {
+    let Some((_, id)) = owner.column() else { return std::future::pending().await };
+    let mut watched = desk.watch_inbox(id);
+    loop {
+        watched.look();
+        let items = match after(host, owner, position).await {
+            Ok(items) => items,
+            Err(error) => return error,
+        };
+        let more = items.len() == BATCH;
+        for item in items {
+            position = item.position;
+            let part = WatchInboxResponse { inbox_item: Some(sanitized(item)) };
+            match tokio::time::timeout(PATIENCE, sender.send(Ok(part))).await {
+                Ok(Ok(())) => {}
+                // Gone: nobody hears the reason.
+                Ok(Err(_)) => return Error::Cancelled,
+                Err(_) => return crate::Error::InboxReaderTooSlow.into(),
+            }
+        }
+        if !more {
+            let _ = tokio::time::timeout(POLL, watched.changed()).await;
+        }
+    }
+}
+
+/// The next items of an inbox. One round trip.
+async fn after(host: &Host, owner: Owner, position: i64) -> Result<Vec<InboxItem>, Error> {
+    let Some((column, id)) = owner.column() else { return Ok(Vec::new()) };
+    let columns: Vec<String> = InboxItem::FIELDS.iter().map(|f| format!("\"{}\"", f.name)).collect();
+    let sql = format!(
+        "select {}, version from inbox_items where {column} = $1 and position > $2 order by position limit {BATCH}",
+        columns.join(", ")
+    );
+    // Made of names in the service's own code.
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(position).fetch_all(host.service.pool()).await?;
+    rows.iter().map(decode).collect()
+}
+
+/// Ends when the caller's token is taken away: a stream must not outlive it.
+async fn taken_away(host: &Host) -> Error {
+    let call = Call::current();
+    let Some(caller) = call.as_ref().and_then(|c| c.caller.as_ref()) else { return std::future::pending().await };
+    let mut interval = tokio::time::interval(TOKEN);
+    loop {
+        interval.tick().await;
+        if host.revocations.revoked(caller) {
+            return TokenError::Revoked.into();
+        }
+    }
+}
