@@ -317,7 +317,7 @@ impl Tx {
                 a.add(self.method())?;
                 a.add(fields)?;
                 a.add(history)?;
-                a.add(event_id)?;
+                // Once for both: a change has the id of the event that told of it.
                 a.add(event_id)?;
                 a.add(event_type)?;
                 a.add(subject)?;
