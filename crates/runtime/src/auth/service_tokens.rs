@@ -93,8 +93,8 @@ impl ServiceTokens {
         self.current.store(None);
     }
 
-    /// Puts the token, the original caller (see [`Caller::origin`](super::Caller::origin)) and the trace of the current
-    /// span into a request. The deadline is for the caller to set.
+    /// Puts the token and the original caller (see [`Caller::origin`](super::Caller::origin)) into a request. Deadline and
+    /// trace are for the caller to set.
     pub fn authorize<T>(&self, request: &mut tonic::Request<T>, origin: Option<&str>, now: DateTime<Utc>) {
         let metadata = request.metadata_mut();
         metadata.insert(AUTHORIZATION, self.bearer(now));

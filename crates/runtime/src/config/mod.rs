@@ -366,8 +366,9 @@ fn telemetry(r: &mut Reader) -> Telemetry {
     }
     let otlp_endpoint: Option<String> = r.get("telemetry.otlp_endpoint");
     if let Some(endpoint) = &otlp_endpoint
-        && !is_url(endpoint)
+        && !(is_url(endpoint) && endpoint.starts_with("http://"))
     {
+        // Spans go to a collector nearby, which sends them on.
         r.problem("telemetry.otlp_endpoint", format!("is {endpoint:?}; write a URL such as http://127.0.0.1:4317"));
     }
     let sample_ratio = r.within("telemetry.sample_ratio", 0.0, 1.0, "0 to 1");

@@ -151,7 +151,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("telemetry.log_format", Is("text"), "`text` for people, `json` for machines: one object a line."),
     setting("telemetry.log_filter", Is("info"), "What is logged: a level, or directives such as `info,sqlx=warn`."),
-    setting("telemetry.otlp_endpoint", Off, "Where traces are sent over OTLP/gRPC, such as `http://127.0.0.1:4317`."),
+    setting(
+        "telemetry.otlp_endpoint",
+        Off,
+        "Where traces are sent over OTLP/gRPC: a collector nearby, such as `http://127.0.0.1:4317`.",
+    ),
     setting(
         "telemetry.sample_ratio",
         Is("1"),
