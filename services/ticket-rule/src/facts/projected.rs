@@ -18,9 +18,9 @@ const HEARD: &str = "
                (select refs from projections where record_type = 'site' and record_id = $2) as by_site)
     select record_type, deleted, record from projections
     where record_type = 'user' and record_id = $1
-       or record_type = 'user_role' and record_id = any((select by_user from named))
-       or record_type = 'site' and record_id = any((select array[$2] || by_user from named))
-       or record_type = 'customer' and record_id = any((select array[$3] || by_user || by_site from named))";
+       or record_type = 'user_role' and record_id = any((select by_user from named)::uuid[])
+       or record_type = 'site' and record_id = any((select array[$2] || by_user from named)::uuid[])
+       or record_type = 'customer' and record_id = any((select array[$3] || by_user || by_site from named)::uuid[])";
 
 /// The facts of a requester as last heard; the part of what was never heard of is absent. One round trip.
 pub(super) async fn facts(pool: &PgPool, requester: &Requester) -> Result<RequesterFacts, Error> {
