@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use concierge_proto::Record;
 use concierge_proto::directory::{
+    EffectiveUser,
     Customer, CustomerFacts, GetRequesterFactsRequest, RecordVersion, RequesterFacts, RequesterFactsResult, Site,
     SiteFacts, UnknownRequesterId, User, UserFacts, UserRole,
 };
@@ -137,6 +138,13 @@ impl Known {
             record_versions: versions.0,
             read_time,
         }
+    }
+
+    /// What holds for a user in the end; `None` when it is not known.
+    pub fn effective_user(&self, id: &str) -> Option<EffectiveUser> {
+        let user = self.users.get(id)?;
+        let roles = user.role_ids.iter().filter_map(|id| self.roles.get(id));
+        Some(user::effective(user, roles, self.sites.get(&user.site_id), self.customers.get(&user.customer_id)))
     }
 
     /// The facts of a request, and which of its ids are no record: for whoever knows every record there is.

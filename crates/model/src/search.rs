@@ -5,8 +5,13 @@ use unicode_normalization::char::is_combining_mark;
 
 /// No word is longer: what comes after is not told apart.
 const LONGEST: usize = 64;
-/// A telephone number is found from any digit on that so many follow, itself included.
+/// A telephone number is found without its first digits: a country code has three at most, of which one can be typed
+/// by those who leave out a zero.
+const CODE_DIGITS: usize = 3;
+/// With fewer digits left, it is no number any more.
 const LEAST_DIGITS: usize = 6;
+/// So many words of a name count as such.
+const MOST_NAMES: usize = 12;
 
 /// The words of a text, in its order: letters and digits, without accents, in lower case.
 pub fn words(text: &str) -> Vec<String> {
@@ -43,14 +48,13 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// The words of a telephone number: its groups of digits, and the number without its spaces from every place on that
-/// somebody could begin with who knows no country or area code.
+/// The words of a telephone number: its groups of digits, and the number without its spaces, with its country code and
+/// without.
 pub fn phone_words(phone: &str) -> Vec<String> {
     let mut all = words(phone);
     let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
-    all.extend(
-        (0..digits.len()).take_while(|from| digits.len() - from >= LEAST_DIGITS).map(|from| digits[from..].to_owned()),
-    );
+    let numbers = (0..=CODE_DIGITS).filter_map(|from| digits.get(from..)).take_while(|d| d.len() >= LEAST_DIGITS);
+    all.extend(numbers.map(str::to_owned));
     all
 }
 
@@ -70,6 +74,7 @@ impl SearchText {
                 text.names.push(word);
             }
         }
+        text.others = text.names.split_off(text.names.len().min(MOST_NAMES));
         text
     }
 
@@ -86,7 +91,7 @@ impl SearchText {
     }
 
     fn with(mut self, word: String) -> Self {
-        if !self.names.contains(&word) && !self.others.contains(&word) {
+        if !self.others.contains(&word) {
             self.others.push(word);
         }
         self
@@ -102,7 +107,9 @@ impl std::fmt::Display for SearchText {
 /// What somebody types to find a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Its distinct words: all must be found.
+    /// As the names of a record would be stored that has just this name.
+    pub names: String,
+    /// Its distinct words, all of which must be found; those that others begin with are found with these.
     pub words: Vec<String>,
     /// If it looks like a telephone number: its digits, without the zeros that only say that a code follows. Finding
     /// these is as good as finding the words.
@@ -112,10 +119,13 @@ pub struct Query {
 impl Query {
     /// Reads a query; `None` when it has no word at all, so that nothing fits it.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut distinct = Vec::new();
-        for word in words(text) {
-            if !distinct.contains(&word) {
-                distinct.push(word);
+        let names = SearchText::named([text]).names.join(" ");
+        let all = words(text);
+        let mut distinct: Vec<String> = Vec::new();
+        for (at, word) in all.iter().enumerate() {
+            let implied = |(i, other): (usize, &String)| other.starts_with(word) && (other != word || i < at);
+            if !all.iter().enumerate().any(implied) {
+                distinct.push(word.clone());
             }
         }
         if distinct.is_empty() {
@@ -126,7 +136,7 @@ impl Query {
         let digits = digits.trim_start_matches('0');
         // Fewer digits are no number that a word would not find.
         let digits = (is_phone && digits.len() > 2).then(|| digits.to_owned());
-        Some(Self { digits: digits.filter(|d| distinct != [d.as_str()]), words: distinct })
+        Some(Self { names, digits: digits.filter(|d| distinct != [d.as_str()]), words: distinct })
     }
 }
 
@@ -151,17 +161,17 @@ mod tests {
     #[test]
     fn a_phone_is_found_with_and_without_its_codes() {
         let words = phone_words("+49 (30) 1234567");
-        for part in ["49", "30", "1234567", "49301234567", "301234567", "234567"] {
+        for part in ["49", "30", "1234567", "49301234567", "301234567", "01234567"] {
             assert!(words.iter().any(|w| w == part), "{part}");
         }
-        assert!(!words.iter().any(|w| w == "34567"));
+        assert!(!words.iter().any(|w| w == "234567"));
         assert_eq!(phone_words("112"), ["112"]);
     }
 
     #[test]
-    fn names_stand_before_other_words_and_nothing_stands_twice() {
+    fn names_stand_before_other_words_and_nothing_stands_twice_among_either() {
         let text = SearchText::named(["Ann Lee", "ann"]).texts(["lee@example.com", "ann"]).phones(["112"]);
-        assert_eq!(text.to_string(), "ann lee|example com 112");
+        assert_eq!(text.to_string(), "ann lee|lee example com ann 112");
         assert_eq!(SearchText::named(["!"]).to_string(), "|");
     }
 
@@ -169,7 +179,9 @@ mod tests {
     fn queries_are_words_and_sometimes_a_phone() {
         let words = |q: &str| Query::parse(q).map(|q| q.words.join(" "));
         assert_eq!(words("Lee  ann LEE"), Some("lee ann".into()));
+        assert_eq!(words("ann anna an"), Some("anna".into()));
         assert_eq!(words(" - "), None);
+        assert_eq!(Query::parse("Lee, Ann LEE").map(|q| q.names), Some("lee ann".into()));
         let digits = |q: &str| Query::parse(q).and_then(|q| q.digits);
         assert_eq!(digits("030 1234567"), Some("301234567".into()));
         assert_eq!(digits("0049 30 12"), Some("493012".into()));

@@ -18,7 +18,6 @@ pub mod program;
 pub mod query;
 pub mod resource;
 pub mod seal;
-pub mod seal;
 pub mod server;
 pub mod service;
 pub mod status;

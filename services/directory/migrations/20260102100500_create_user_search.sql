@@ -11,8 +11,9 @@ create table user_search (
 create index user_search_in_order on user_search (rank, names, user_id);
 create index user_search_by_words on user_search using gin (words);
 
--- For each word of a user's names, and for each of its beginnings of up to four letters, the users in the order of
--- results: the first page is the first rows of one range, however many follow. Whole words end with a space.
+-- Users by what somebody types of a name, in the order of results, so that a page is the first rows of one range however
+-- many follow: by the first one to five letters of each word, and by those of each two words (one or three letters of
+-- both).
 create table user_names (
     term text collate "C" not null,
     rank smallint not null,
@@ -22,55 +23,67 @@ create table user_names (
 );
 
 create function name_terms(names text) returns setof text
-language sql immutable strict parallel safe rows 10 as $$
-    select distinct term
-    from unnest(string_to_array(names, ' ')) as word
-    cross join lateral (values (left(word, 1)), (left(word, 2)), (left(word, 3)), (left(word, 4)), (word || ' ')) as t (term)
+language sql immutable strict parallel safe rows 12 as $$
+    with word as (
+        select word collate "C" as word, at from unnest(string_to_array(names, ' ')) with ordinality as w (word, at)
+    )
+    select left(word, length) from word cross join generate_series(1, 5) as length
+    union
+    select least(left(a.word, length), left(b.word, length)) || ' ' || greatest(left(a.word, length), left(b.word, length))
+    from word a join word b on a.at < b.at cross join (values (1), (3)) as l (length)
 $$;
 
-create function user_rank(important boolean, roles uuid[]) returns smallint
+create function user_rank(important boolean, role_ids uuid[]) returns smallint
 language sql stable parallel safe as $$
     select case
         when $1 or exists (select from user_roles r where r.id = any($2) and r.important and r.delete_time is null)
         then 0::smallint else 1::smallint end
 $$;
 
-create function index_user() returns trigger language plpgsql as $$
-declare
-    was user_search;
-    becomes user_search;
+create function index_added_users() returns trigger language plpgsql as $$
 begin
-    if new.delete_time is null then
-        becomes := (
-            new.id, user_rank(new.important, new.role_ids), search_names(new.search), search_words(new.search)
-        )::user_search;
-    end if;
-    if tg_op = 'UPDATE' then
-        select * into was from user_search where user_id = new.id;
-    end if;
-    if (was.rank, was.names) is not distinct from (becomes.rank, becomes.names) then
-        update user_search set words = becomes.words where user_id = new.id;
-        return null;
-    end if;
-    if was.user_id is not null then
-        delete from user_names n using name_terms(was.names) as t
-        where n.term = t and n.rank = was.rank and n.names = was.names and n.user_id = was.user_id;
-        delete from user_search where user_id = was.user_id;
-    end if;
-    if becomes.user_id is not null then
-        insert into user_search select becomes.*;
-        insert into user_names select t, becomes.rank, becomes.names, becomes.user_id from name_terms(becomes.names) as t;
-    end if;
+    with searched as (
+        insert into user_search
+        select id, user_rank(important, role_ids), search_names(search), search_words(search)
+        from added where delete_time is null
+        returning user_id, rank, names
+    )
+    insert into user_names
+    select term, rank, names, user_id from searched cross join lateral name_terms(names) as term order by term;
     return null;
 end $$;
 
-create trigger users_inserted after insert on users for each row execute function index_user();
-create trigger users_updated after update on users for each row
-when (
-    old.search <> new.search or old.important <> new.important or old.role_ids <> new.role_ids
-    or (old.delete_time is null) <> (new.delete_time is null)
-)
-execute function index_user();
+create trigger users_added after insert on users referencing new table as added
+for each statement execute function index_added_users();
+
+create function index_changed_users() returns trigger language plpgsql as $$
+begin
+    with changed as (
+        select a.id, a.delete_time is null as live, user_rank(a.important, a.role_ids) as rank,
+            search_names(a.search) as names, search_words(a.search) as words
+        from after a join before b on b.id = a.id
+        where a.search <> b.search or a.important <> b.important or a.role_ids <> b.role_ids
+            or (a.delete_time is null) <> (b.delete_time is null)
+    ), moved as (
+        select c.*, s.rank as old_rank, s.names as old_names
+        from changed c left join user_search s on s.user_id = c.id
+        where not c.live or (c.rank, c.names) is distinct from (s.rank, s.names)
+    ), unlisted as (
+        delete from user_names n using moved m cross join lateral name_terms(m.old_names) as t
+        where n.term = t and n.rank = m.old_rank and n.names = m.old_names and n.user_id = m.id
+    ), listed as (
+        insert into user_names
+        select t, m.rank, m.names, m.id from moved m cross join lateral name_terms(m.names) as t where m.live
+    ), removed as (
+        delete from user_search s using changed c where s.user_id = c.id and not c.live
+    )
+    insert into user_search select id, rank, names, words from changed where live
+    on conflict (user_id) do update set rank = excluded.rank, names = excluded.names, words = excluded.words;
+    return null;
+end $$;
+
+create trigger users_changed after update on users referencing old table as before new table as after
+for each statement execute function index_changed_users();
 
 -- A role that becomes important, or stops being so, moves everybody who has it. Their rows are locked first: whoever
 -- changed one of them and has not committed is waited for, and what it wrote is seen by the statement after that.
@@ -91,6 +104,6 @@ begin
     return null;
 end $$;
 
-create trigger user_roles_updated after update on user_roles for each row
+create trigger user_roles_changed after update on user_roles for each row
 when (old.important <> new.important)
 execute function index_users_of_role();

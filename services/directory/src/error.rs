@@ -14,6 +14,30 @@ pub enum Error {
         /// The field that names it.
         field: String,
     },
+    /// The site is its customer's main one.
+    #[error("the site {id} is the main site of its customer: make another one the main site first")]
+    SiteIsMain {
+        /// The site.
+        id: String,
+        /// The customer.
+        customer_id: String,
+    },
+    /// The site belongs to another customer.
+    #[error("{field}: the site {id} belongs to another customer")]
+    SiteOfOtherCustomer {
+        /// The field that names it.
+        field: String,
+        /// The site.
+        id: String,
+    },
+    /// What the record belongs to is deleted.
+    #[error("the {record_type} {id}, to which it belongs, is deleted: undelete that first")]
+    ParentDeleted {
+        /// The type of what it belongs to.
+        record_type: &'static str,
+        /// What it belongs to.
+        id: String,
+    },
     /// A field newly refers to a record that is not active.
     #[error("{field}: the {} {id} is not active", record_type.replace('_', " "))]
     ReferenceInactive {
@@ -118,11 +142,14 @@ impl Failure for Error {
     fn code(&self) -> Code {
         match self {
             Self::RelationshipOfOtherEntity { .. }
+            | Self::SiteOfOtherCustomer { .. }
             | Self::UserOfOtherCustomer { .. }
             | Self::PermissionUnknown { .. }
             | Self::AgentNotInTeam { .. } => Code::InvalidArgument,
             Self::GrantNotHeld { .. } => Code::PermissionDenied,
             Self::ReferenceInactive { .. }
+            | Self::SiteIsMain { .. }
+            | Self::ParentDeleted { .. }
             | Self::UserLinkedToOtherAgent { .. }
             | Self::LoginNameRequired { .. }
             | Self::SubjectInactive { .. }
@@ -136,6 +163,9 @@ impl Failure for Error {
         match self {
             Self::RelationshipOfOtherEntity { .. } => Reason::RelationshipOfOtherEntity,
             Self::ReferenceInactive { .. } => Reason::ReferenceInactive,
+            Self::SiteIsMain { .. } => Reason::SiteIsMain,
+            Self::SiteOfOtherCustomer { .. } => Reason::SiteOfOtherCustomer,
+            Self::ParentDeleted { .. } => Reason::ParentDeleted,
             Self::UserOfOtherCustomer { .. } => Reason::UserOfOtherCustomer,
             Self::GrantNotHeld { .. } => Reason::GrantNotHeld,
             Self::PermissionUnknown { .. } => Reason::PermissionUnknown,
@@ -167,6 +197,11 @@ impl Failure for Error {
                 .collect(),
             Self::UserLinkedToOtherAgent { id, agent_id } => vec![("id", id.clone()), ("agent_id", agent_id.clone())],
             Self::LoginNameRequired { id } => vec![("id", id.clone())],
+            Self::SiteIsMain { id, customer_id } => vec![("id", id.clone()), ("customer_id", customer_id.clone())],
+            Self::SiteOfOtherCustomer { field, id } => vec![("field", field.clone()), ("id", id.clone())],
+            Self::ParentDeleted { record_type, id } => {
+                vec![("record_type", (*record_type).to_owned()), ("id", id.clone())]
+            }
             Self::AgentNotInTeam { field, id, team_id } => {
                 vec![("field", field.clone()), ("id", id.clone()), ("team_id", team_id.clone())]
             }
@@ -189,6 +224,9 @@ impl Failure for Error {
             Self::ReferenceInactive { field, .. } => Violations::one(field.clone(), "must be an active record"),
             Self::UserOfOtherCustomer { field, .. } => {
                 Violations::one(field.clone(), "must be a user of the customer of the site")
+            }
+            Self::SiteOfOtherCustomer { field, .. } => {
+                Violations::one(field.clone(), "must be a site of the customer")
             }
             Self::AgentNotInTeam { field, .. } => Violations::one(field.clone(), "must be a member of the team"),
             Self::PermissionUnknown { permissions } => {

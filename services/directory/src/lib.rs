@@ -2,22 +2,38 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod access;
+mod activity;
+pub mod agent;
 pub mod agent_role;
 pub mod change_history;
+pub mod customer;
 pub mod error;
 mod grant;
 pub mod relationship;
+pub mod requester;
+mod search;
+pub mod site;
 pub mod site_contact;
 pub mod site_contact_type;
 pub mod team;
 mod ticket_feed;
+pub mod user;
+pub mod user_role;
 
+use concierge_proto::directory::access_service_server::AccessServiceServer;
 use concierge_proto::directory::agent_role_service_server::AgentRoleServiceServer;
+use concierge_proto::directory::agent_service_server::AgentServiceServer;
 use concierge_proto::directory::change_history_service_server::ChangeHistoryServiceServer;
+use concierge_proto::directory::customer_service_server::CustomerServiceServer;
 use concierge_proto::directory::relationship_service_server::RelationshipServiceServer;
+use concierge_proto::directory::requester_service_server::RequesterServiceServer;
 use concierge_proto::directory::site_contact_service_server::SiteContactServiceServer;
 use concierge_proto::directory::site_contact_type_service_server::SiteContactTypeServiceServer;
+use concierge_proto::directory::site_service_server::SiteServiceServer;
 use concierge_proto::directory::team_service_server::TeamServiceServer;
+use concierge_proto::directory::user_role_service_server::UserRoleServiceServer;
+use concierge_proto::directory::user_service_server::UserServiceServer;
 use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
 use concierge_runtime::program::{Host, Program, Task};
 use concierge_runtime::{Service, routes, served};
@@ -49,13 +65,25 @@ impl Program for Directory {
             .feed
             .clone()
             .with::<relationship::Relationships>()
+            .with::<customer::Customers>()
+            .with::<site::Sites>()
+            .with::<user_role::UserRoles>()
+            .with::<user::Users>()
+            .with::<agent::Agents>()
             .with::<site_contact_type::SiteContactTypes>()
             .with::<site_contact::SiteContacts>()
             .with::<agent_role::AgentRoles>()
             .with::<team::Teams>();
         routes!(
             directory;
+            CustomerServiceServer<_>,
+            SiteServiceServer<_>,
+            UserServiceServer<_>,
+            UserRoleServiceServer<_>,
             RelationshipServiceServer<_>,
+            RequesterServiceServer<_>,
+            AgentServiceServer<_>,
+            AccessServiceServer<_>,
             SiteContactTypeServiceServer<_>,
             SiteContactServiceServer<_>,
             AgentRoleServiceServer<_>,

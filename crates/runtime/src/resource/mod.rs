@@ -16,7 +16,7 @@ use concierge_proto::Record;
 pub use list::Only;
 pub(crate) use read::in_scope;
 pub use read::Loader;
-pub use rows::{decode, encode};
+pub use rows::{decode, decode_from, encode};
 pub(crate) use statements::Statements;
 
 use crate::error::Error;

@@ -10,14 +10,19 @@ use crate::error::Error;
 
 /// Reads a record from a row of its columns followed by `version`.
 pub fn decode<R: Record>(row: &PgRow) -> Result<R, Error> {
+    decode_from(row, 0)
+}
+
+/// Reads a record from a row in which its columns, followed by `version`, begin at index `start`.
+pub fn decode_from<R: Record>(row: &PgRow, start: usize) -> Result<R, Error> {
     let mut record = R::default();
     for (index, field) in R::FIELDS.iter().enumerate() {
-        let value = column(row, index, field.kind)?;
+        let value = column(row, start + index, field.kind)?;
         if value != Value::Null {
             record.set_value(index, value);
         }
     }
-    let version: i64 = row.try_get(R::FIELDS.len())?;
+    let version: i64 = row.try_get(start + R::FIELDS.len())?;
     record.set_etag(version.to_string());
     Ok(record)
 }

@@ -74,9 +74,15 @@ impl Tx {
             .ok_or_else(|| Error::NotFound { record_type: <S::Record as Record>::TYPE, id: id.to_owned() })
     }
 
-    /// Stores a new record that a caller gave: what only the server sets is dropped, what needs more permission is
-    /// refused, absent fields get their defaults.
-    pub async fn insert<S: Resource>(&mut self, mut record: S::Record) -> Result<S::Record, Error> {
+    /// Stores a new record that a caller gave; see [`Tx::accept`].
+    pub async fn insert<S: Resource>(&mut self, record: S::Record) -> Result<S::Record, Error> {
+        let record = self.accept::<S>(record)?;
+        self.insert_own::<S>(record).await
+    }
+
+    /// A new record as a caller may give it: what only the server sets is dropped, what needs more permission is
+    /// refused.
+    pub fn accept<S: Resource>(&self, mut record: S::Record) -> Result<S::Record, Error> {
         let empty = S::Record::default();
         for (index, field) in S::Record::FIELDS.iter().enumerate() {
             if field.output_only {
@@ -87,7 +93,7 @@ impl Tx {
                 self.call.require(permission, Some(&format!("{}.{}", S::Record::TYPE, field.name)))?;
             }
         }
-        self.insert_own::<S>(record).await
+        Ok(record)
     }
 
     /// Stores a new record that the service made: fields that only the server sets are kept.
@@ -199,7 +205,7 @@ impl Tx {
     }
 
     /// Checks that what changed references name is there and live, and keeps it so until the end of the transaction.
-    async fn check_references<S: Resource>(&mut self, before: Option<&S::Record>, after: &S::Record) -> Result<(), Error> {
+    pub async fn check_references<S: Resource>(&mut self, before: Option<&S::Record>, after: &S::Record) -> Result<(), Error> {
         let mut violations = Violations::default();
         for reference in S::REFERENCES {
             let Some(index) = S::Record::index_of(reference.field) else { continue };

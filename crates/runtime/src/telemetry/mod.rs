@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -76,10 +76,15 @@ pub fn init(service: &'static str, config: &Config) -> Result<Guard, TelemetryEr
         }
         LogFormat::Json => logs.with_ansi(false).event_format(logs::Json { service }).boxed(),
     };
-    let logs = logs.with_filter(filter.and(filter_fn(|metadata| metadata.is_event())));
-    tracing_subscriber::registry().with(logs).with(traces.as_ref().map(trace::layer)).try_init()?;
-    if traces.is_some() {
-        trace::switch_on(settings.sample_ratio);
+    let events = filter_fn(|metadata| metadata.is_event()).with_max_level_hint(LevelFilter::TRACE);
+    let registry = tracing_subscriber::registry().with(logs.with_filter(filter.and(events)));
+    match &traces {
+        // Not an optional layer: one that is absent would switch on every span of every library.
+        None => registry.try_init()?,
+        Some(traces) => {
+            registry.with(trace::layer(traces)).try_init()?;
+            trace::switch_on(settings.sample_ratio);
+        }
     }
 
     let metrics = metrics::install(config.metrics.is_some())?;

@@ -56,9 +56,12 @@ where
         .with_level(false)
         .with_tracked_inactivity(false)
         // Our own spans; those of libraries are too many, and events are in the logs.
-        .with_filter(filter_fn(|metadata| {
-            metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("concierge")
-        }))
+        .with_filter(
+            filter_fn(|metadata| {
+                metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("concierge")
+            })
+            .with_max_level_hint(Level::INFO),
+        )
 }
 
 /// Records what belongs to a recorded trace, and the spans with which one begins; these are only made when it was

@@ -13,6 +13,7 @@ use tonic::Request;
 
 use crate::Directory;
 pub use store::Relationships;
+pub(crate) use store::check_entity;
 
 #[tonic::async_trait]
 impl RelationshipService for Directory {

@@ -1,9 +1,10 @@
 //! Relationships as a table.
 
-use concierge_proto::directory::Relationship;
+use concierge_proto::directory::{Relationship, RelationshipEntity};
 use concierge_proto::error::Reason;
-use concierge_runtime::Resource;
 use concierge_runtime::resource::{Child, Unique};
+use concierge_runtime::{Error, Resource, Tx};
+use uuid::Uuid;
 
 /// The table of relationships.
 #[derive(Clone, Copy, Debug)]
@@ -19,4 +20,25 @@ impl Resource for Relationships {
     ];
     const UNIQUE: &'static [Unique] =
         &[Unique { constraint: "relationships_name", field: "name", reason: Reason::NameTaken }];
+}
+
+/// Refuses relationships that are configured for the other kind of record. Those `known` before were checked then.
+pub(crate) async fn check_entity(
+    tx: &mut Tx,
+    entity: RelationshipEntity,
+    field: &str,
+    known: &[String],
+    wanted: &[String],
+) -> Result<(), Error> {
+    let new: Vec<Uuid> = wanted.iter().filter(|id| !known.contains(id)).filter_map(|id| id.parse().ok()).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let other: Vec<Uuid> = sqlx::query_scalar("select id from relationships where id = any($1) and entity <> $2")
+        .bind(new)
+        .bind(i32::from(entity))
+        .fetch_all(tx.conn().await?)
+        .await?;
+    let Some(position) = wanted.iter().position(|id| other.iter().any(|o| o.to_string() == *id)) else { return Ok(()) };
+    Err(crate::Error::RelationshipOfOtherEntity { field: format!("{field}[{position}]") }.into())
 }

@@ -1,0 +1,69 @@
+//! A customer with its main site and its main contact, or none of the three.
+
+use concierge_proto::directory::{CreateCustomerRequest, CreateCustomerResponse};
+use concierge_proto::{Permission, Violations};
+use concierge_runtime::{Error, Tx};
+
+use super::Customers;
+use crate::site::Sites;
+use crate::user::Users;
+
+pub(super) async fn create(tx: &mut Tx, request: CreateCustomerRequest) -> Result<CreateCustomerResponse, Error> {
+    if request.main_contact.is_some()
+        && let Some(permission) = Permission::named("users.write")
+    {
+        tx.call.require(permission, Some("main_contact"))?;
+    }
+    // The ids are made here, so that the customer names its main site from its first version on.
+    let mut customer = tx.accept::<Customers>(request.customer.unwrap_or_default())?;
+    customer.id = tx.new_id().to_string();
+    customer.main_site_id = tx.new_id().to_string();
+    let customer = tx.insert_own::<Customers>(customer).await?;
+
+    let mut site = tx.accept::<Sites>(request.main_site.unwrap_or_default()).map_err(in_site)?;
+    site.id.clone_from(&customer.main_site_id);
+    site.customer_id.clone_from(&customer.id);
+    let site = tx.insert_own::<Sites>(site).await.map_err(in_site)?;
+
+    let contact = match request.main_contact {
+        None => None,
+        Some(contact) => {
+            let mut contact = tx.accept::<Users>(contact).map_err(in_contact)?;
+            contact.site_id.clone_from(&site.id);
+            Some(tx.insert_own::<Users>(contact).await.map_err(in_contact)?)
+        }
+    };
+    Ok(CreateCustomerResponse { customer: Some(customer), main_site: Some(site), main_contact: contact })
+}
+
+fn in_site(error: Error) -> Error {
+    renamed(error, "site", "main_site")
+}
+
+fn in_contact(error: Error) -> Error {
+    renamed(error, "user", "main_contact")
+}
+
+/// What is wrong with a record is wrong with the request, under the name that the request has for it.
+fn renamed(error: Error, from: &str, to: &str) -> Error {
+    let field = |field: String| match field.strip_prefix(from) {
+        Some(rest) if rest.starts_with('.') => format!("{to}{rest}"),
+        _ => field,
+    };
+    let all = |violations: Violations| {
+        let mut renamed = Violations::default();
+        for violation in violations {
+            renamed.add(field(violation.field), violation.description);
+        }
+        renamed
+    };
+    match error {
+        Error::Invalid(violations) => Error::Invalid(all(violations)),
+        Error::InvalidBecause { reason, violations } => Error::InvalidBecause { reason, violations: all(violations) },
+        Error::Taken { reason, field: name } => Error::Taken { reason, field: field(name) },
+        Error::PermissionMissing { permission, field: name } => {
+            Error::PermissionMissing { permission, field: name.map(field) }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,74 @@
+//! Sites as a table.
+
+use concierge_model::search::SearchText;
+use concierge_proto::directory::Site;
+use concierge_proto::error::Reason;
+use concierge_proto::event::Revocation;
+use concierge_runtime::resource::{Child, Reference, Unique};
+use concierge_runtime::{Error, Resource, Tx};
+
+use crate::customer::Customers;
+
+/// The table of sites.
+#[derive(Clone, Copy, Debug)]
+pub struct Sites;
+
+impl Resource for Sites {
+    type Record = Site;
+
+    const TABLE: &'static str = "sites";
+    const REFERENCES: &'static [Reference] = &[Reference { field: "customer_id", table: "customers" }];
+    const CHILDREN: &'static [Child] =
+        &[Child { record_type: "user", table: "users", column: "site_id", many: false }];
+    const UNIQUE: &'static [Unique] =
+        &[Unique { constraint: "sites_external_id", field: "external_id", reason: Reason::ExternalIdTaken }];
+    const CUSTOMER: Option<&'static str> = Some("customer_id");
+    const SITE: Option<&'static str> = Some("id");
+    const SEARCH: bool = true;
+
+    fn search(site: &Site) -> String {
+        let address = site.address.iter().flat_map(|a| {
+            let parts = [&a.city, &a.region, &a.postal_code, &a.country_code];
+            a.lines.iter().chain(parts).map(String::as_str)
+        });
+        SearchText::named([site.name.as_str()])
+            .texts(address)
+            .texts([site.email_domain.as_str(), site.external_id.as_str()])
+            .phones([site.phone.as_str()])
+            .to_string()
+    }
+
+    async fn check(_tx: &mut Tx, _before: Option<&Site>, after: &mut Site) -> Result<(), Error> {
+        if after.customer_id.is_empty() {
+            return Err(Error::field("site.customer_id", "must not be empty"));
+        }
+        Ok(())
+    }
+
+    /// A closed site's users count as inactive: their tokens are taken away.
+    async fn stored(tx: &mut Tx, before: Option<&Site>, after: &Site) -> Result<(), Error> {
+        let live = |site: &Site| site.active != Some(false) && site.delete_time.is_none();
+        if before.is_some_and(live) && !live(after) {
+            let why = "site deactivated".to_owned();
+            tx.revoke(Revocation { site_id: after.id.clone(), why, ..Default::default() }).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_delete(tx: &mut Tx, site: &Site) -> Result<(), Error> {
+        // The lock keeps SetMainSite from making it the main one meanwhile.
+        let customer = tx.get_for_update::<Customers>(&site.customer_id).await?;
+        if customer.main_site_id == site.id && customer.delete_time.is_none() {
+            return Err(crate::Error::SiteIsMain { id: site.id.clone(), customer_id: customer.id }.into());
+        }
+        Ok(())
+    }
+
+    async fn check_undelete(tx: &mut Tx, site: &Site) -> Result<(), Error> {
+        let customer = tx.get::<Customers>(&site.customer_id).await?;
+        if customer.delete_time.is_some() {
+            return Err(crate::Error::ParentDeleted { record_type: "customer", id: customer.id }.into());
+        }
+        Ok(())
+    }
+}

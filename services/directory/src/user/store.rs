@@ -1,0 +1,148 @@
+//! Users as a table.
+
+use concierge_model::search::SearchText;
+use concierge_proto::directory::{RelationshipEntity, User};
+use concierge_proto::error::Reason;
+use concierge_proto::{Permission, Record as _};
+use concierge_runtime::resource::{Reference, Unique};
+use concierge_runtime::{Error, Resource, Tx};
+use uuid::Uuid;
+
+use super::{access, emails};
+use crate::customer::check_relationships;
+use crate::site::Sites;
+use crate::site_contact;
+
+/// The table of users. `user_search` and `user_names` follow it by triggers.
+#[derive(Clone, Copy, Debug)]
+pub struct Users;
+
+impl Resource for Users {
+    type Record = User;
+
+    const TABLE: &'static str = "users";
+    const REFERENCES: &'static [Reference] = &[
+        Reference { field: "site_id", table: "sites" },
+        Reference { field: "role_ids", table: "user_roles" },
+        Reference { field: "relationship_ids", table: "relationships" },
+        Reference { field: "linked_agent_id", table: "agents" },
+    ];
+    // Its site is looked at before; what else went away while it was deleted must not keep it from coming back.
+    const REFERENCES_ON_UNDELETE: bool = false;
+    const UNIQUE: &'static [Unique] = &[
+        Unique { constraint: "users_login_name", field: "login_name", reason: Reason::LoginNameTaken },
+        Unique { constraint: "users_external_id", field: "external_id", reason: Reason::ExternalIdTaken },
+    ];
+    const CUSTOMER: Option<&'static str> = Some("customer_id");
+    const SITE: Option<&'static str> = Some("site_id");
+    const USER: Option<&'static str> = Some("id");
+    const SEARCH: bool = true;
+
+    fn search(user: &User) -> String {
+        SearchText::named([user.name.as_str(), user.given_name.as_str(), user.family_name.as_str()])
+            .texts([user.login_name.as_str()])
+            .texts(user.emails.iter().map(String::as_str))
+            .phones(user.phones.iter().map(String::as_str))
+            .to_string()
+    }
+
+    async fn check(tx: &mut Tx, before: Option<&User>, after: &mut User) -> Result<(), Error> {
+        if after.site_id.is_empty() {
+            return Err(Error::field("user.site_id", "must not be empty"));
+        }
+        emails::check_distinct(&after.emails)?;
+        if before.is_none_or(|b| b.site_id != after.site_id) {
+            after.customer_id = customer_of(tx, &after.site_id).await?;
+        }
+        let old = before.map(|b| b.relationship_ids.as_slice());
+        check_relationships(tx, RelationshipEntity::User, old, &after.relationship_ids).await?;
+        check_grants(tx, before, after).await?;
+        check_login_name(tx, before, after).await
+    }
+
+    async fn stored(tx: &mut Tx, before: Option<&User>, after: &User) -> Result<(), Error> {
+        emails::keep(tx, before, after).await?;
+        let Some(before) = before else { return Ok(()) };
+        access::take_away(tx, before, after).await?;
+        if before.customer_id != after.customer_id {
+            site_contact::end_all_of_user(tx, &after.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_undelete(tx: &mut Tx, user: &User) -> Result<(), Error> {
+        let site_id: Uuid = user.site_id.parse().map_err(Error::internal)?;
+        // Kept as it is until this is committed.
+        let site = tx.share::<Sites>(&[site_id]).await?.pop();
+        if site.is_none_or(|site| site.delete_time().is_some()) {
+            return Err(crate::Error::ParentDeleted { record_type: "site", id: user.site_id.clone() }.into());
+        }
+        Ok(())
+    }
+}
+
+/// The customer of a site, whose row the check of references has locked.
+async fn customer_of(tx: &mut Tx, site_id: &str) -> Result<String, Error> {
+    let site_id: Uuid = site_id.parse().map_err(Error::internal)?;
+    let customer: Uuid = sqlx::query_scalar("select customer_id from sites where id = $1")
+        .bind(site_id)
+        .fetch_one(tx.conn().await?)
+        .await?;
+    Ok(customer.to_string())
+}
+
+/// Nobody makes a user important by a role who could not do it by the user's own flag.
+async fn check_grants(tx: &mut Tx, before: Option<&User>, after: &User) -> Result<(), Error> {
+    let Some(importance) = Permission::named("importance.write") else { return Ok(()) };
+    if tx.call.permissions().holds(importance) {
+        return Ok(());
+    }
+    let is_new = |id: &&String| !before.is_some_and(|b| b.role_ids.contains(id));
+    let given: Vec<Uuid> = after.role_ids.iter().filter(is_new).flat_map(|id| id.parse()).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    // Their rows are locked by the check of references: none becomes important before this is committed.
+    let important: bool = sqlx::query_scalar("select exists (select from user_roles where id = any($1) and important)")
+        .bind(given)
+        .fetch_one(tx.conn().await?)
+        .await?;
+    if !important {
+        return Ok(());
+    }
+    Err(crate::Error::GrantNotHeld { permission: importance.name().to_owned() }.into())
+}
+
+/// An agent with several users has a login name on each of them: otherwise nobody could tell whom it logs in as.
+async fn check_login_name(tx: &mut Tx, before: Option<&User>, after: &User) -> Result<(), Error> {
+    let is_same =
+        before.is_some_and(|b| b.linked_agent_id == after.linked_agent_id && b.login_name == after.login_name);
+    if is_same {
+        return Ok(());
+    }
+    let Ok(agent) = after.linked_agent_id.parse::<Uuid>() else { return Ok(()) };
+    let own: Uuid = after.id.parse().map_err(Error::internal)?;
+    // Two users linked to one agent at the same time would not see each other.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("users of agent {agent}"))
+        .execute(tx.conn().await?)
+        .await?;
+    let others: Vec<(Uuid, bool)> = sqlx::query_as(
+        "select id, login_name = '' from users
+         where linked_agent_id = $1 and id <> $2 and delete_time is null order by id",
+    )
+    .bind(agent)
+    .bind(own)
+    .fetch_all(tx.conn().await?)
+    .await?;
+    if others.is_empty() {
+        return Ok(());
+    }
+    if after.login_name.is_empty() {
+        return Err(crate::Error::LoginNameRequired { id: after.id.clone() }.into());
+    }
+    match others.into_iter().find(|(_, is_nameless)| *is_nameless) {
+        Some((id, _)) => Err(crate::Error::LoginNameRequired { id: id.to_string() }.into()),
+        None => Ok(()),
+    }
+}

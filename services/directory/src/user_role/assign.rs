@@ -1,0 +1,48 @@
+//! One role more or less for a user.
+
+use concierge_proto::Permission;
+use concierge_proto::directory::{
+    AssignUserRoleRequest, AssignUserRoleResponse, UnassignUserRoleRequest, UnassignUserRoleResponse,
+};
+use concierge_proto::error::Reason;
+use concierge_runtime::{Error, Tx};
+
+use super::UserRoles;
+use crate::user::Users;
+
+/// Gives a role; a user that has it already is answered unchanged. The caller cannot give importance without being
+/// allowed to: the user's own hook checks what changed.
+pub(super) async fn assign(tx: &mut Tx, request: AssignUserRoleRequest) -> Result<AssignUserRoleResponse, Error> {
+    let before = tx.get_for_update::<Users>(&request.user_id).await?;
+    tx.check_etag(&before, &request.etag)?;
+    if before.role_ids.contains(&request.role_id) {
+        return Ok(before.into());
+    }
+    let unknown = || {
+        let why = format!("there is no live user role {}", request.role_id);
+        Error::because(Reason::ReferenceNotFound, "role_id", why)
+    };
+    let role = tx.get::<UserRoles>(&request.role_id).await.map_err(|error| match error {
+        Error::NotFound { .. } => unknown(),
+        other => other,
+    })?;
+    if role.delete_time.is_some() {
+        return Err(unknown());
+    }
+    let importance = Permission::named("importance.write");
+    if role.important && importance.is_some_and(|p| !tx.call.permissions().holds(p)) {
+        return Err(crate::Error::GrantNotHeld { permission: "importance.write".to_owned() }.into());
+    }
+    let mut after = before.clone();
+    after.role_ids.push(request.role_id);
+    Ok(tx.change::<Users>(before, after).await?.into())
+}
+
+/// Takes a role; a user that does not have it is answered unchanged. The user's own hook revokes its tokens.
+pub(super) async fn unassign(tx: &mut Tx, request: UnassignUserRoleRequest) -> Result<UnassignUserRoleResponse, Error> {
+    let before = tx.get_for_update::<Users>(&request.user_id).await?;
+    tx.check_etag(&before, &request.etag)?;
+    let mut after = before.clone();
+    after.role_ids.retain(|id| *id != request.role_id);
+    Ok(tx.change::<Users>(before, after).await?.into())
+}
