@@ -64,11 +64,10 @@ mod tests {
         let caller = set(&["tickets.read", "customers.read", "tokens.write"]);
         assert_eq!(of(&[], "x", Some(has), caller).unwrap(), ["customers.read", "tickets.read"]);
         assert_eq!(of(&[], "x", Some(PermissionSet::ALL), PermissionSet::ALL).unwrap(), ["*"]);
-        assert_eq!(of(&[], "x", Some(PermissionSet::ALL), caller).unwrap(), [
-            "customers.read",
-            "tickets.read",
-            "tokens.write"
-        ]);
+        assert_eq!(
+            of(&[], "x", Some(PermissionSet::ALL), caller).unwrap(),
+            ["customers.read", "tickets.read", "tokens.write"]
+        );
     }
 
     #[test]
