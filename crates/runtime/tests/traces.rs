@@ -98,6 +98,8 @@ async fn spans_reach_the_collector_as_children_of_their_callers() {
     let config = Config::read("directory", None, variables).unwrap();
     let guard = telemetry::init("directory", &config).unwrap();
     assert!(telemetry::init("directory", &config).is_err(), "once a process");
+    assert_eq!(tracing::level_filters::LevelFilter::current(), tracing::level_filters::LevelFilter::INFO);
+    assert!(!tracing::span_enabled!(target: "h2", tracing::Level::INFO), "spans of libraries are off");
 
     let verifier = Verifier::new(VerifierOptions {
         audience: "directory".to_owned(),
