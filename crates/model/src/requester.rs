@@ -5,9 +5,8 @@ use std::collections::HashMap;
 
 use concierge_proto::Record;
 use concierge_proto::directory::{
-    EffectiveUser,
-    Customer, CustomerFacts, GetRequesterFactsRequest, RecordVersion, RequesterFacts, RequesterFactsResult, Site,
-    SiteFacts, UnknownRequesterId, User, UserFacts, UserRole,
+    Customer, CustomerFacts, EffectiveUser, GetRequesterFactsRequest, RecordVersion, RequesterFacts,
+    RequesterFactsResult, Site, SiteFacts, UnknownRequesterId, User, UserFacts, UserRole,
 };
 use prost_types::Timestamp;
 
@@ -140,7 +139,7 @@ impl Known {
         }
     }
 
-    /// What holds for a user in the end; `None` when it is not known.
+    /// What holds for a user in the end, as far as it is known; `None` for an unknown user.
     pub fn effective_user(&self, id: &str) -> Option<EffectiveUser> {
         let user = self.users.get(id)?;
         let roles = user.role_ids.iter().filter_map(|id| self.roles.get(id));
@@ -344,6 +343,14 @@ mod tests {
         let activity = facts.user.unwrap().activity.unwrap();
         assert_eq!(activity.causes().collect::<Vec<_>>(), [InactivityCause::CustomerInactive]);
         assert!(facts.site.unwrap().activity.unwrap().active);
+    }
+
+    #[test]
+    fn what_holds_for_a_user_follows_from_what_is_known() {
+        let user = known().effective_user("u1").unwrap();
+        assert!(user.importance.unwrap().value && user.activity.unwrap().active);
+        assert_eq!(user.roles.len(), 1);
+        assert_eq!(known().effective_user("x"), None);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl UserService for Directory {
     }
 
     async fn get_effective_user(&self, request: Request<GetEffectiveUserRequest>) -> Answer<GetEffectiveUserResponse> {
-        let effective_user = effective::effective(&self.service, &request.get_ref().id).await?;
+        let effective_user = self.effective_user(&request.get_ref().id).await?;
         Ok(reply(GetEffectiveUserResponse { effective_user: Some(effective_user) }))
     }
 

@@ -1,73 +1,97 @@
-//! Finding users, as when a ticket is logged: important ones first among equals.
+//! Finding users by what somebody types, as when a ticket is logged.
+//!
+//! Up to three statements, each only when those before did not fill the page: names by the lists of `user_names`, where
+//! a page is the first rows of a range; names by words, for what the lists are too coarse for; then everything else.
 
 use concierge_proto::directory::{SearchUsersRequest, SearchUsersResponse, User, UserSearchResult};
 use concierge_proto::{Fields as _, Value};
 use concierge_runtime::resource::decode;
 use concierge_runtime::{Error, Service};
+use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use crate::customer::search::sees_importance;
-use crate::search::{Search, words};
+use super::search_sql::{Position, Statement};
+use crate::search::{Search, Tier};
 
-/// Best fit first, important ones first among equals, then by name. One round trip.
-///
-/// A user of that name is the best fit (1), then one whose names begin so (0.8), then one whose words it has (0.6).
+/// A user that was found.
+struct Hit {
+    position: Position,
+    result: UserSearchResult,
+}
+
+/// Best fit first, then important ones if the caller may know, then by name.
 pub(super) async fn search(service: &Service, request: &SearchUsersRequest) -> Result<SearchUsersResponse, Error> {
     let tokens = service.page_tokens().await?;
     let search =
         Search::parse::<User>(&request.query, &request.filter, &request.page_token, request.page_size, tokens)?;
     let Some(query) = &search.query else { return Ok(SearchUsersResponse::default()) };
-    let sees_importance = sees_importance();
-    let columns: Vec<String> = User::FIELDS.iter().map(|f| format!("\"{}\"", f.name)).collect();
-    let columns = columns.join(", ");
-    let of_user: Vec<String> = User::FIELDS.iter().map(|f| format!("u.\"{}\"", f.name)).collect();
-    let mut sql = QueryBuilder::<Postgres>::new(format!(
-        "with found as (select {}, u.version, n.names as names_, n.rank = 0 as important_, \
-         u.active and s.active and s.delete_time is null and c.active and c.delete_time is null as active_, \
-         s.name as site_, c.name as customer_, case when n.names = ",
-        of_user.join(", ")
-    ));
-    sql.push_bind(query.names.clone()).push(" then 1.0 when starts_with(n.names, ");
-    sql.push_bind(query.names.clone()).push(") then 0.8 else 0.6 end::float8 as fit_, ");
-    sql.push(if sees_importance { "n.rank" } else { "1" });
-    sql.push("::bigint as rank_ from user_search n join users u on u.id = n.user_id join sites s on s.id = u.site_id ");
-    sql.push("join customers c on c.id = s.customer_id where n.words @@ ");
-    sql.push_bind(words(query, " & ")).push("::tsquery");
-    if let Some(digits) = &query.digits {
-        sql.push(" or n.words @@ ").push_bind(format!("'{digits}':*")).push("::tsquery");
-    }
-    sql.push(") select ").push(columns);
-    sql.push(", version, names_, important_, active_, site_, customer_, fit_, rank_ from found where true");
-    if let Some(filter) = &search.filter {
-        sql.push(" and ");
-        filter.push(&mut sql);
-    }
-    if let Some([Value::Float(fit), Value::Int(rank), Value::Text(names), Value::Id(id)]) = search.after.as_deref() {
-        sql.push(" and (-fit_, rank_, names_, id) > (").push_bind(-fit).push(", ").push_bind(*rank).push(", ");
-        sql.push_bind(names.clone()).push(", ").push_bind(*id).push(")");
-    }
-    sql.push(" order by fit_ desc, rank_, names_, id limit ").push_bind(i64::from(search.limit) + 1);
+    let after = search.after.as_deref().and_then(Position::of);
+    let statement = Statement { query, search: &search, after: after.as_ref() };
 
-    let rows = sql.build().persistent(false).fetch_all(service.pool()).await?;
-    let width = User::FIELDS.len() + 1;
-    let mut results = Vec::new();
-    let mut last = Vec::new();
-    for row in rows.iter().take(usize::from(search.limit)) {
-        let user: User = decode(row)?;
-        let (relevance, rank): (f64, i64) = (row.try_get(width + 5)?, row.try_get(width + 6)?);
-        let id: Uuid = user.id.parse().map_err(Error::internal)?;
-        last = vec![Value::Float(relevance), Value::Int(rank), Value::Text(row.try_get(width)?), Value::Id(id)];
-        results.push(UserSearchResult {
-            user: Some(user),
-            relevance,
-            important: row.try_get(width + 1)?,
-            active: row.try_get(width + 2)?,
-            site_name: row.try_get(width + 3)?,
-            customer_name: row.try_get(width + 4)?,
-        });
+    let wanted = usize::from(search.limit) + 1;
+    let mut hits = read(service, &search, statement.listed_names()).await?;
+    if hits.len() < wanted && !statement.lists_are_exact() {
+        hits.retain(|hit| hit.position.tier == Tier::Name as i32);
+        hits.extend(read(service, &search, statement.other_names()).await?);
     }
-    let more = rows.len() > usize::from(search.limit);
-    let next_page_token = if more { search.token(tokens, &last) } else { String::new() };
-    Ok(SearchUsersResponse { results, next_page_token })
+    if hits.len() < wanted {
+        hits.extend(read(service, &search, statement.anything()).await?);
+    }
+
+    // Each statement is in order, and what it finds fits less well than what those before found.
+    let more = hits.len() >= wanted;
+    hits.truncate(usize::from(search.limit));
+    let next_page_token = match hits.last() {
+        Some(last) if more => search.token(tokens, &last.position.values()),
+        _ => String::new(),
+    };
+    Ok(SearchUsersResponse { results: hits.into_iter().map(|hit| hit.result).collect(), next_page_token })
+}
+
+async fn read(service: &Service, search: &Search, sql: Option<QueryBuilder<Postgres>>) -> Result<Vec<Hit>, Error> {
+    let Some(mut sql) = sql else { return Ok(Vec::new()) };
+    search.check_deadline()?;
+    // Planned for its own words: those that many users have are found in another way than those of few.
+    let rows = sql.build().persistent(false).fetch_all(service.pool()).await?;
+    rows.iter().map(|row| hit(row, search)).collect()
+}
+
+/// Reads a row of the user's columns, `version`, then what [`Statement`] adds.
+fn hit(row: &PgRow, search: &Search) -> Result<Hit, Error> {
+    let user: User = decode(row)?;
+    let at = User::FIELDS.len() + 1;
+    let tier: i32 = row.try_get(at)?;
+    let rank: i16 = row.try_get(at + 1)?;
+    let id: Uuid = user.id.parse().map_err(Error::internal)?;
+    let result = UserSearchResult {
+        user: Some(user),
+        relevance: Tier::relevance(tier),
+        important: rank == 0,
+        active: row.try_get(at + 5)?,
+        site_name: row.try_get(at + 3)?,
+        customer_name: row.try_get(at + 4)?,
+    };
+    // A token can be read: it must not say who is important.
+    let told = if search.sees_importance { rank } else { 0 };
+    Ok(Hit { position: Position { tier, rank: told, names: row.try_get(at + 2)?, id }, result })
+}
+
+impl Position {
+    /// The position that a token holds.
+    fn of(values: &[Value]) -> Option<Self> {
+        match values {
+            [Value::Int(tier), Value::Int(rank), Value::Text(names), Value::Id(id)] => Some(Self {
+                tier: i32::try_from(*tier).ok()?,
+                rank: i16::try_from(*rank).ok()?,
+                names: names.clone(),
+                id: *id,
+            }),
+            _ => None,
+        }
+    }
+
+    fn values(&self) -> [Value; 4] {
+        [Value::Int(self.tier.into()), Value::Int(self.rank.into()), Value::Text(self.names.clone()), Value::Id(self.id)]
+    }
 }

@@ -9,7 +9,7 @@ use concierge_runtime::{Error, Resource, Tx};
 use uuid::Uuid;
 
 use super::{access, emails};
-use crate::customer::check_relationships;
+use crate::relationship;
 use crate::site::Sites;
 use crate::site_contact;
 
@@ -54,8 +54,9 @@ impl Resource for Users {
         if before.is_none_or(|b| b.site_id != after.site_id) {
             after.customer_id = customer_of(tx, &after.site_id).await?;
         }
-        let old = before.map(|b| b.relationship_ids.as_slice());
-        check_relationships(tx, RelationshipEntity::User, old, &after.relationship_ids).await?;
+        let known = before.map_or(&[][..], |b| &b.relationship_ids[..]);
+        let field = "user.relationship_ids";
+        relationship::check_entity(tx, RelationshipEntity::User, field, known, &after.relationship_ids).await?;
         check_grants(tx, before, after).await?;
         check_login_name(tx, before, after).await
     }
