@@ -1,3 +1,4 @@
+//! Notification: tells people by e-mail and in their inbox of what happens to tickets, and agents by popups whom they
 //! have before them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -7,6 +8,8 @@ pub mod desk;
 pub mod email_sender;
 pub mod error;
 pub mod notification_definition;
+pub mod popup;
+pub mod popup_note;
 mod sending;
 pub mod telling;
 mod template;
@@ -17,6 +20,8 @@ use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
 use concierge_proto::notification::delivery_service_server::DeliveryServiceServer;
 use concierge_proto::notification::email_sender_service_server::EmailSenderServiceServer;
 use concierge_proto::notification::notification_definition_service_server::NotificationDefinitionServiceServer;
+use concierge_proto::notification::popup_note_service_server::PopupNoteServiceServer;
+use concierge_proto::notification::popup_service_server::PopupServiceServer;
 use concierge_runtime::feed::consumer::{Consumer, OnlyProject};
 use concierge_runtime::program::{Host, Program, Task};
 use concierge_runtime::{Service, routes, served};
@@ -54,11 +59,14 @@ impl Program for Notification {
             .clone()
             .with::<notification_definition::NotificationDefinitions>()
             .with::<email_sender::EmailSenders>()
+            .with::<popup_note::PopupNotes>();
         routes!(
             notification;
             NotificationDefinitionServiceServer<_>,
             EmailSenderServiceServer<_>,
             DeliveryServiceServer<_>,
+            PopupNoteServiceServer<_>,
+            PopupServiceServer<_>,
         )
         .add_service(served!(EventFeedServiceServer::new(feed)))
     }
@@ -85,7 +93,7 @@ impl Program for Notification {
                 service: host.service.clone(),
                 upstream: ticket_rule.clone(),
                 types: named(&["ticket", "priority"], ".*"),
-                record_types: named(&["priority"], ""),
+                record_types: named(&["ticket", "priority"], ""),
                 effects: telling::Telling::new(host),
             };
             tasks.push(Box::pin(consumer.run(host.stop.clone())));

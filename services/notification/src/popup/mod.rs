@@ -45,10 +45,7 @@ impl PopupService for Notification {
             .await
     }
 
-    async fn get_popup_settings(
-        &self,
-        _request: Request<GetPopupSettingsRequest>,
-    ) -> Answer<GetPopupSettingsResponse> {
+    async fn get_popup_settings(&self, _request: Request<GetPopupSettingsRequest>) -> Answer<GetPopupSettingsResponse> {
         let settings = store::settings(self.service.pool()).await?;
         Ok(reply(GetPopupSettingsResponse { popup_settings: Some(settings) }))
     }

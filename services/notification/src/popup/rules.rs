@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use concierge_proto::Record as _;
+use concierge_proto::Violations;
 use concierge_proto::error::Reason;
 use concierge_proto::notification::{Popup, PopupKind};
 use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
@@ -14,7 +15,6 @@ use concierge_proto::ticket_rule::{
     EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest, GetTicketRequest, RuleVerdict, Ticket,
     TicketDraft, TicketSource,
 };
-use concierge_proto::Violations;
 use concierge_runtime::Error;
 use concierge_runtime::html::sanitize;
 use concierge_runtime::program::Host;
@@ -114,9 +114,8 @@ pub(super) async fn of_ticket(host: &Host, ticket_id: &str) -> RulePopups {
             },
         };
         if !corrected.contains(&id) {
-            newest_first.push(
-                matched.popups.iter().filter(|popup| seen.insert(popup.rule_id.clone())).cloned().collect(),
-            );
+            newest_first
+                .push(matched.popups.iter().filter(|popup| seen.insert(popup.rule_id.clone())).cloned().collect());
         }
         if !matched.corrected_id.is_empty() {
             corrected.insert(matched.corrected_id.clone());
@@ -179,11 +178,8 @@ pub(super) async fn of_draft(host: &Host, draft: TicketDraft) -> Result<(RulePop
     if draft.source() == TicketSource::Unspecified {
         draft.set_source(TicketSource::Agent);
     }
-    let question = EvaluateRulesRequest {
-        draft: Some(draft),
-        verdicts: vec![RuleVerdict::Matched.into()],
-        ..Default::default()
-    };
+    let question =
+        EvaluateRulesRequest { draft: Some(draft), verdicts: vec![RuleVerdict::Matched.into()], ..Default::default() };
     let mut client = RuleServiceClient::new(upstream.channel()).max_decoding_message_size(MOST_BYTES);
     match answer(BUDGET, client.evaluate_rules(upstream.request_within(question, BUDGET))).await {
         Ok(EvaluateRulesResponse { ticket, evaluation, .. }) => {

@@ -18,11 +18,10 @@ pub(super) async fn settings(pool: &PgPool) -> Result<PopupSettings, Error> {
     if let Some(call) = concierge_runtime::Call::current() {
         call.remaining()?;
     }
-    let row = sqlx::query(
-        "select vip_popup_enabled, vip_customer_popup_enabled, update_time, version from popup_settings",
-    )
-    .fetch_one(pool)
-    .await?;
+    let row =
+        sqlx::query("select vip_popup_enabled, vip_customer_popup_enabled, update_time, version from popup_settings")
+            .fetch_one(pool)
+            .await?;
     read(&row)
 }
 

@@ -64,9 +64,8 @@ mod tests {
 
     #[test]
     fn a_day_must_be_in_the_calendar() {
-        let window = |from: &str, until: &str| {
-            wrong(PopupNote { from_date: from.into(), until_date: until.into(), ..note() })
-        };
+        let window =
+            |from: &str, until: &str| wrong(PopupNote { from_date: from.into(), until_date: until.into(), ..note() });
         assert!(window("", "").is_empty());
         assert!(window("2028-02-29", "2028-02-29").is_empty());
         assert_eq!(window("2026-02-29", ""), ["popup_note.from_date"]);
@@ -83,9 +82,6 @@ mod tests {
             ..note()
         };
         let told = wrong(note);
-        assert_eq!(
-            told,
-            ["popup_note.site_id", "popup_note.user_id", "popup_note.text_html", "popup_note.from_date"]
-        );
+        assert_eq!(told, ["popup_note.site_id", "popup_note.user_id", "popup_note.text_html", "popup_note.from_date"]);
     }
 }
