@@ -26,14 +26,13 @@ pub(crate) struct Seat {
     pub(crate) name: &'static str,
     pub(crate) database: &'static str,
     pub(crate) port: u16,
-    pub(crate) metrics_port: u16,
 }
 
 /// Where everything is, unless `--port` moves it: directory, ticket-rule, notification.
 pub(crate) const SEATS: [Seat; 3] = [
-    Seat { name: "directory", database: "directory", port: 7101, metrics_port: 7111 },
-    Seat { name: "ticket-rule", database: "ticket_rule", port: 7102, metrics_port: 7112 },
-    Seat { name: "notification", database: "notification", port: 7103, metrics_port: 7113 },
+    Seat { name: "directory", database: "directory", port: 7101 },
+    Seat { name: "ticket-rule", database: "ticket_rule", port: 7102 },
+    Seat { name: "notification", database: "notification", port: 7103 },
 ];
 
 /// Start all three services and a private Postgres, and keep them running until Ctrl-C.
