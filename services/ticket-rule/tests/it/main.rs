@@ -1,1 +1,16 @@
+//! Every RPC of ticket-rule, over its own socket and a Postgres of its own.
+#![allow(clippy::unwrap_used, missing_docs)]
 
+mod configuration;
+mod desk;
+mod evaluation;
+mod explanation;
+mod facts;
+mod priority;
+mod rule;
+mod second_evaluation;
+mod sla;
+mod status;
+mod support;
+mod ticket;
+mod ticket_type;
