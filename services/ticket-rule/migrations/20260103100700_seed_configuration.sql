@@ -54,7 +54,7 @@ from (values
     ('019b76da-a800-7000-8000-000000000303', 'Opportunity', 'Something to be sold.', 2, 300)
 ) as seeds (id, name, description, use, position);
 
-create temporary table seeds on commit drop as
+create temporary table seeds on commit drop as select gen_random_uuid() as event_id, seeds.* from (
     select 'status' as record_type, 'concierge.ticket_rule.v1.Status' as full_name, id, create_time,
         pg_temp.text(1, id::text) || pg_temp.text(2, name) || pg_temp.text(3, description) || pg_temp.number(4, category)
         || pg_temp.number(5, 1) || pg_temp.number(6, position) || pg_temp.stored(create_time) as record
@@ -68,15 +68,16 @@ create temporary table seeds on commit drop as
     select 'ticket_type', 'concierge.ticket_rule.v1.TicketType', id, create_time,
         pg_temp.text(1, id::text) || pg_temp.text(2, name) || pg_temp.text(3, description) || pg_temp.number(4, use)
         || pg_temp.number(5, 1) || pg_temp.number(6, position) || pg_temp.stored(create_time)
-    from ticket_types;
+    from ticket_types
+) as seeds;
 
 -- Operation CREATED, by the service itself.
-insert into changes (record_type, record_id, version, operation, time, actor_kind, actor, on_behalf_of, request_id, fields,
-    record)
-select record_type, id, 1, 1, create_time, 4, 'ticket-rule', '', '', '{}', record from seeds order by id;
+insert into changes (id, record_type, record_id, version, operation, time, actor_kind, actor, on_behalf_of, request_id,
+    method, fields, record)
+select event_id, record_type, id, 1, 1, create_time, 4, 'ticket-rule', '', '', '', '{}', record from seeds order by id;
 
 insert into outbox (id, type, subject, time, traceparent, payload_type, payload)
-select gen_random_uuid(), record_type || '.created', record_type || '/' || id, create_time, '',
+select event_id, record_type || '.created', record_type || '/' || id, create_time, '',
     'concierge.event.v1.RecordChanged',
     pg_temp.text(1, record_type) || pg_temp.text(2, id::text) || pg_temp.number(3, 1)
     || pg_temp.bytes(4, pg_temp.text(1, 'type.googleapis.com/' || full_name) || pg_temp.bytes(2, record))
