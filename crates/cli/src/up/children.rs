@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use tokio::process::{Child as Process, Command};
+use tokio::process::{Child as Process, ChildStdin, Command};
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -33,14 +33,17 @@ pub(crate) struct ChildOptions {
 pub(crate) struct Child {
     options: ChildOptions,
     process: Process,
+    /// Closing it tells the child to stop. Held here, because waiting for a process closes what it still holds.
+    stdin: Option<ChildStdin>,
     started: Instant,
     wait: Duration,
 }
 
 impl Child {
     pub(crate) fn start(options: ChildOptions) -> anyhow::Result<Self> {
-        let process = spawn(&options)?;
-        Ok(Self { options, process, started: Instant::now(), wait: Duration::from_millis(100) })
+        let mut process = spawn(&options)?;
+        let stdin = process.stdin.take();
+        Ok(Self { options, process, stdin, started: Instant::now(), wait: Duration::from_millis(100) })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -86,7 +89,8 @@ impl Child {
             );
             tokio::time::sleep(self.wait).await;
             match spawn(&self.options) {
-                Ok(process) => {
+                Ok(mut process) => {
+                    self.stdin = process.stdin.take();
                     self.process = process;
                     self.started = Instant::now();
                 }
@@ -126,7 +130,7 @@ pub(crate) async fn watch(children: &mut [Child]) {
 /// Closes their standard input, which makes them drain; kills what has not ended a little after their grace.
 pub(crate) async fn stop(children: Vec<Child>) {
     let ends = children.into_iter().map(|mut child| async move {
-        drop(child.process.stdin.take());
+        drop(child.stdin.take());
         if tokio::time::timeout(Duration::from_secs(15), child.process.wait()).await.is_err() {
             eprintln!("concierge: {} does not stop; killing it", child.name());
             let _ = child.process.kill().await;
