@@ -6,28 +6,27 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::Sites;
-use crate::activity::{self, Owner};
+use crate::activity::{self, Heard, Owner};
 
-/// Three round trips: the site, its counts, its newest entries.
+/// Three round trips: the site, its counts, what was heard of its tickets.
 pub(super) async fn overview(service: &Service, id: &str) -> Result<SiteOverview, Error> {
     let site = service.read::<Sites>(id).await?;
     let id: Uuid = site.id.parse().map_err(Error::internal)?;
     let row = sqlx::query(
         "select count(*), count(*) filter (where u.active and s.active and s.delete_time is null
-                 and c.active and c.delete_time is null),
-             (select count(*) from ticket_projection where site_id = $1 and open)
+                 and c.active and c.delete_time is null)
          from users u join sites s on s.id = u.site_id join customers c on c.id = s.customer_id
          where u.site_id = $1 and u.delete_time is null",
     )
     .bind(id)
     .fetch_one(service.pool())
     .await?;
-    let (recent_activity, as_of) = activity::recent(service.pool(), Owner::Site, id).await?;
+    let Heard { open_ticket_count, recent_activity, as_of } = activity::heard(service.pool(), Owner::Site, id).await?;
     Ok(SiteOverview {
         site_id: site.id,
         user_count: row.try_get(0)?,
         active_user_count: row.try_get(1)?,
-        open_ticket_count: row.try_get(2)?,
+        open_ticket_count,
         recent_activity,
         as_of,
     })

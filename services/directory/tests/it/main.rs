@@ -1,4 +1,14 @@
 //! Every RPC of the directory, over its own socket and a Postgres of its own.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod access;
+mod address_book;
+mod agent;
+mod agent_role;
+mod change_history;
+mod desk;
 mod relationship;
+mod site_contact;
+mod site_contact_type;
+mod team;
+mod ticket_feed;

@@ -72,10 +72,7 @@ async fn names_every_bad_field_at_once() {
     assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_FIELD", "concierge.directory.v1"));
     assert!(info.metadata.contains_key("request_id"));
     let fields: Vec<&str> = details.bad_request().unwrap().field_violations.iter().map(|v| v.field.as_str()).collect();
-    assert_eq!(
-        fields,
-        ["relationship.name", "relationship.entity", "relationship.description", "request_id"]
-    );
+    assert_eq!(fields, ["relationship.name", "relationship.entity", "relationship.description", "request_id"]);
 }
 
 #[tokio::test]
