@@ -3,6 +3,7 @@
 //! A service describes a record by implementing [`Resource`] for a marker type; the fields come from the contract.
 
 pub(crate) mod list;
+mod many;
 mod read;
 mod rows;
 mod statements;

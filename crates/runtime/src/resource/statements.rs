@@ -31,8 +31,8 @@ pub(crate) struct Statements {
 }
 
 /// What follows a record's own columns in a write: the history's and the outbox' columns, with their types.
-const HISTORY: &str = "record_type, record_id, version, operation, time, actor_kind, actor, on_behalf_of, request_id, method, fields, record, id";
-const OUTBOX: &str = "id, type, subject, time, traceparent, cause, payload_type, payload";
+pub(super) const HISTORY: &str = "record_type, record_id, version, operation, time, actor_kind, actor, on_behalf_of, request_id, method, fields, record, id";
+pub(super) const OUTBOX: &str = "id, type, subject, time, traceparent, cause, payload_type, payload";
 
 impl Statements {
     /// The statements of `S`. Made at first use and kept: there are as many as record types.

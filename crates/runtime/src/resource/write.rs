@@ -14,15 +14,26 @@ use crate::outbox;
 use crate::tx::Tx;
 
 /// The event that tells of a change.
-struct Told {
+pub(super) struct Told {
     event_type: String,
     payload_type: String,
     payload: Vec<u8>,
 }
 
+impl Told {
+    /// The event that tells of a record's change where the resource has none of its own.
+    pub(super) fn changed<R: Record>(record: &R, operation: Operation, version: i64, fields: &[String]) -> Self {
+        Self {
+            event_type: format!("{}.{}", R::TYPE, operation.verb()),
+            payload_type: RecordChanged::full_name(),
+            payload: outbox::changed(record, version, fields.to_vec()).encode_to_vec(),
+        }
+    }
+}
+
 /// What a change of a record was, as history numbers it (`ChangeOperation` of the contract).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
+pub(super) enum Operation {
     Created = 1,
     Updated = 2,
     Deleted = 3,
@@ -252,10 +263,8 @@ impl Tx {
         after: &mut S::Record,
         operation: Operation,
     ) -> Result<(), Error> {
-        self.store_as::<S>(before, after, operation, |record, version, fields| Told {
-            event_type: format!("{}.{}", S::Record::TYPE, operation.verb()),
-            payload_type: RecordChanged::full_name(),
-            payload: outbox::changed(record, version, fields.to_vec()).encode_to_vec(),
+        self.store_as::<S>(before, after, operation, |record, version, fields| {
+            Told::changed(record, operation, version, fields)
         })
         .await
     }
@@ -285,6 +294,24 @@ impl Tx {
         tell: impl FnOnce(&S::Record, i64, &[String]) -> Told + Send,
     ) -> Result<(), Error> {
         let statements = Statements::of::<S>();
+        let mut arguments = PgArguments::default();
+        self.describe::<S>(before, after, operation, tell, &mut arguments)?;
+        let sql = if before.is_none() { statements.insert } else { statements.update };
+        let conn = self.conn().await?;
+        sqlx::query_with(sql, arguments).execute(conn).await.map_err(|e| taken::<S>(e.into()))?;
+        self.wrote_event();
+        Ok(())
+    }
+
+    /// Sets what every change sets, and adds what a statement of [`Statements`] takes: the row, its history, its event.
+    pub(super) fn describe<S: Resource>(
+        &self,
+        before: Option<&S::Record>,
+        after: &mut S::Record,
+        operation: Operation,
+        tell: impl FnOnce(&S::Record, i64, &[String]) -> Told,
+        arguments: &mut PgArguments,
+    ) -> Result<(), Error> {
         let now = concierge_proto::record::timestamp(self.now);
         let version = before.map_or(0, Record::version) + 1;
         if before.is_none() {
@@ -294,9 +321,8 @@ impl Tx {
         after.set_etag(version.to_string());
         let fields = changed_fields(before, after);
 
-        let mut arguments = PgArguments::default();
         for (index, field) in S::Record::FIELDS.iter().enumerate() {
-            encode(&mut arguments, field.kind, after.value(index))?;
+            encode(arguments, field.kind, after.value(index))?;
         }
         let actor = self.actor();
         let event_id = self.new_id();
@@ -305,7 +331,7 @@ impl Tx {
         let Told { event_type, payload_type, payload } = tell(after, version, &fields);
         let history = outbox::redacted(after).encode_to_vec();
         add_all(
-            &mut arguments,
+            arguments,
             |a| {
                 a.add(version)?;
                 if S::SEARCH {
@@ -333,12 +359,7 @@ impl Tx {
                 a.add(payload_type)?;
                 a.add(payload)
             },
-        )?;
-        let sql = if before.is_none() { statements.insert } else { statements.update };
-        let conn = self.conn().await?;
-        sqlx::query_with(sql, arguments).execute(conn).await.map_err(|e| taken::<S>(e.into()))?;
-        self.wrote_event();
-        Ok(())
+        )
     }
 }
 
