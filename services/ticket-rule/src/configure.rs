@@ -186,7 +186,6 @@ async fn check_unused<S: Configured>(tx: &mut Tx, set: &RuleSet, id: &str) -> Re
         "select count(*) from (
              select 1 from tickets where {column} = $1 and status_category in (1, 2, 3) limit 1000) as open"
     );
-    let open: i64 =
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(key).fetch_one(tx.conn().await?).await?.try_get(0)?;
+    let open: i64 = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(key).fetch_one(tx.conn().await?).await?.try_get(0)?;
     if open > 0 { Err(in_use("ticket", open)) } else { Ok(()) }
 }

@@ -44,11 +44,7 @@ pub struct TicketRule {
 impl TicketRule {
     /// The handlers on this host.
     pub fn new(host: &Host) -> Self {
-        Self {
-            service: host.service.clone(),
-            rule_sets: RuleSets::new(&host.service),
-            facts: facts::Source::new(host),
-        }
+        Self { service: host.service.clone(), rule_sets: RuleSets::new(&host.service), facts: facts::Source::new(host) }
     }
 }
 

@@ -20,7 +20,7 @@ pub use configuration::Configuration;
 pub(crate) use rule::compile;
 pub use rule_set::RuleSet;
 pub use rule_sets::RuleSets;
-pub(crate) use rule_sets::revise;
+pub(crate) use rule_sets::{revise, revise_all};
 pub use stored::{NewEvaluation, StoredEvaluation, store};
 pub use walk::{Evaluated, Input, Occasion, evaluate, evaluate_explained};
 

@@ -125,17 +125,27 @@ async fn since(connection: &mut PgConnection, after: i64, revision: i64) -> Resu
 /// Makes a record, new or changed, part of the next revision; `holds` is false for one that rule sets shall not have any
 /// more. One round trip, in the transaction of the change.
 pub(crate) async fn revise<R: Record>(tx: &mut Tx, record: &R, holds: bool) -> Result<(), Error> {
-    let id: Uuid = record.id().parse().map_err(Error::internal)?;
+    revise_all(tx, std::slice::from_ref(record), holds).await
+}
+
+/// As [`revise`], with several records in one revision.
+pub(crate) async fn revise_all<R: Record>(tx: &mut Tx, records: &[R], holds: bool) -> Result<(), Error> {
+    let mut ids: Vec<Uuid> = Vec::with_capacity(records.len());
+    for record in records {
+        ids.push(record.id().parse().map_err(Error::internal)?);
+    }
+    let bytes: Vec<Vec<u8>> = records.iter().map(R::encode_to_vec).collect();
     sqlx::query(
-        "with next as (update rule_set_revision set revision = revision + 1 returning revision),
-              ended as (update configuration_versions set until = next.revision from next
-                        where record_type = $1 and record_id = $2 and until is null)
+        "with changed as (select * from unnest($2::uuid[], $3::bytea[]) as changed (id, record)),
+              next as (update rule_set_revision set revision = revision + 1 returning revision),
+              ended as (update configuration_versions set until = next.revision from next, changed
+                        where record_type = $1 and record_id = changed.id and until is null)
          insert into configuration_versions (record_type, record_id, since, record)
-         select $1, $2, next.revision, $3 from next where $4",
+         select $1, changed.id, next.revision, changed.record from next, changed where $4",
     )
     .bind(R::TYPE)
-    .bind(id)
-    .bind(record.encode_to_vec())
+    .bind(ids)
+    .bind(bytes)
     .bind(holds)
     .execute(tx.conn().await?)
     .await?;

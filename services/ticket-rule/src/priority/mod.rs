@@ -4,8 +4,9 @@ mod store;
 
 use concierge_proto::ticket_rule::priority_service_server::PriorityService;
 use concierge_proto::ticket_rule::{
-    CreatePriorityRequest, CreatePriorityResponse, DeletePriorityRequest, DeletePriorityResponse, GetPriorityRequest, GetPriorityResponse,
-    ListPrioritiesRequest, ListPrioritiesResponse, UndeletePriorityRequest, UndeletePriorityResponse, UpdatePriorityRequest, UpdatePriorityResponse,
+    CreatePriorityRequest, CreatePriorityResponse, DeletePriorityRequest, DeletePriorityResponse, GetPriorityRequest,
+    GetPriorityResponse, ListPrioritiesRequest, ListPrioritiesResponse, UndeletePriorityRequest,
+    UndeletePriorityResponse, UpdatePriorityRequest, UpdatePriorityResponse,
 };
 use concierge_runtime::Answer;
 use tonic::Request;

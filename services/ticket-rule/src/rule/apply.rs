@@ -56,13 +56,8 @@ async fn run(
     let facts = if requester == asked { facts } else { service.facts.ask(requester).await? };
     let occasion = Occasion::Asked { rules: BTreeSet::from([rule_id]) };
     let moment = Moment { at: tx.now, held_before_response: held_before_response(tx, &before).await? };
-    let input = Input {
-        ticket: &before,
-        action: None,
-        facts: Some(&facts.known),
-        occasion: occasion.clone(),
-        now: moment.at,
-    };
+    let input =
+        Input { ticket: &before, action: None, facts: Some(&facts.known), occasion: occasion.clone(), now: moment.at };
     let (_, mut traces) = evaluate_explained(&set, &input, |id| id == rule_id);
     let step = Step {
         ticket: before.clone(),

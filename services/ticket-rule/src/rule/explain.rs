@@ -27,9 +27,10 @@ pub(super) async fn explain(service: &TicketRule, request: ExplainTicketRequest)
     let mut connection = service.service.pool().acquire().await.map_err(Error::from)?;
     let wanted = position.map(|(evaluation, _)| evaluation).or_else(|| request.evaluation_id.parse().ok());
     let evaluation = match wanted {
-        Some(id) => stored::get(&mut connection, id).await?.filter(|found| found.ticket.id == ticket.id).ok_or_else(
-            || Error::NotFound { record_type: "evaluation", id: id.to_string() },
-        )?,
+        Some(id) => stored::get(&mut connection, id)
+            .await?
+            .filter(|found| found.ticket.id == ticket.id)
+            .ok_or_else(|| Error::NotFound { record_type: "evaluation", id: id.to_string() })?,
         None => {
             let id: Uuid = ticket.id.parse().map_err(Error::internal)?;
             let none = || crate::Error::TicketNotEvaluated { id: ticket.id.clone(), number: ticket.number };

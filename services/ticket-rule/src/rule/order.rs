@@ -8,12 +8,12 @@ use tonic::Request;
 
 use super::Rules;
 use crate::TicketRule;
-use crate::evaluation::RuleSet;
+use crate::evaluation::{RuleSet, revise_all};
 
 /// How far apart rules stand, so that one fits between two others.
 const STEP: i32 = 10;
 
-/// Two round trips for every rule that moves.
+/// One round trip for every thousand rules that move, one for the revision.
 pub(super) async fn reorder(
     service: &TicketRule,
     request: Request<ReorderRulesRequest>,
@@ -23,8 +23,9 @@ pub(super) async fn reorder(
             Box::pin(async move {
                 let moved = moved(&set, &request.rule_ids)?;
                 let changed_count = i32::try_from(moved.len()).map_err(Error::internal)?;
-                for (before, after) in moved {
-                    tx.change::<Rules>(before, after).await?;
+                if !moved.is_empty() {
+                    let moved = tx.change_many::<Rules>(moved).await?;
+                    revise_all(tx, &moved, true).await?;
                 }
                 Ok(ReorderRulesResponse { changed_count })
             })

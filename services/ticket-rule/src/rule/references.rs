@@ -1,7 +1,7 @@
 //! The records that a rule names, in its criteria and its outcomes.
 
-use concierge_proto::common::criterion_value::Kind as ValueKind;
 use concierge_proto::common::CriteriaGroup;
+use concierge_proto::common::criterion_value::Kind as ValueKind;
 use concierge_proto::ticket_rule::{Rule, RuleOutcomes};
 
 use crate::configure::Missing;

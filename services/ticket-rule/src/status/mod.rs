@@ -4,8 +4,9 @@ mod store;
 
 use concierge_proto::ticket_rule::status_service_server::StatusService;
 use concierge_proto::ticket_rule::{
-    CreateStatusRequest, CreateStatusResponse, DeleteStatusRequest, DeleteStatusResponse, GetStatusRequest, GetStatusResponse,
-    ListStatusesRequest, ListStatusesResponse, UndeleteStatusRequest, UndeleteStatusResponse, UpdateStatusRequest, UpdateStatusResponse,
+    CreateStatusRequest, CreateStatusResponse, DeleteStatusRequest, DeleteStatusResponse, GetStatusRequest,
+    GetStatusResponse, ListStatusesRequest, ListStatusesResponse, UndeleteStatusRequest, UndeleteStatusResponse,
+    UpdateStatusRequest, UpdateStatusResponse,
 };
 use concierge_runtime::Answer;
 use tonic::Request;

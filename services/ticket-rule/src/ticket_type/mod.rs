@@ -4,8 +4,9 @@ mod store;
 
 use concierge_proto::ticket_rule::ticket_type_service_server::TicketTypeService;
 use concierge_proto::ticket_rule::{
-    CreateTicketTypeRequest, CreateTicketTypeResponse, DeleteTicketTypeRequest, DeleteTicketTypeResponse, GetTicketTypeRequest, GetTicketTypeResponse,
-    ListTicketTypesRequest, ListTicketTypesResponse, TicketType, UndeleteTicketTypeRequest, UndeleteTicketTypeResponse, UpdateTicketTypeRequest, UpdateTicketTypeResponse,
+    CreateTicketTypeRequest, CreateTicketTypeResponse, DeleteTicketTypeRequest, DeleteTicketTypeResponse,
+    GetTicketTypeRequest, GetTicketTypeResponse, ListTicketTypesRequest, ListTicketTypesResponse, TicketType,
+    UndeleteTicketTypeRequest, UndeleteTicketTypeResponse, UpdateTicketTypeRequest, UpdateTicketTypeResponse,
 };
 use concierge_runtime::{Answer, Error};
 use tonic::Request;
@@ -34,7 +35,10 @@ impl TicketTypeService for TicketRule {
         self.configure_delete::<TicketTypes, _>(request).await
     }
 
-    async fn undelete_ticket_type(&self, request: Request<UndeleteTicketTypeRequest>) -> Answer<UndeleteTicketTypeResponse> {
+    async fn undelete_ticket_type(
+        &self,
+        request: Request<UndeleteTicketTypeRequest>,
+    ) -> Answer<UndeleteTicketTypeResponse> {
         let ticket_type = match self.service.read::<TicketTypes>(&request.get_ref().id).await {
             // Told with everything else, in the transaction.
             Err(Error::NotFound { .. }) => None,

@@ -2,8 +2,8 @@
 
 use concierge_proto::common::{CriteriaGroup, GroupKind, Operator};
 use concierge_proto::ticket_rule::{
-    DeleteRuleRequest, GetRuleRequest, ListRulesRequest, ReorderRulesRequest, Rule, RuleAppliesTo, RuleOutcomes, Ticket,
-    UndeleteRuleRequest, UpdateRuleRequest,
+    DeleteRuleRequest, GetRuleRequest, ListRulesRequest, ReorderRulesRequest, Rule, RuleAppliesTo, RuleOutcomes,
+    Ticket, UndeleteRuleRequest, UpdateRuleRequest,
 };
 use concierge_testkit::request_id;
 use concierge_ticket_rule::TicketRule;
@@ -151,6 +151,24 @@ async fn every_record_that_it_names_must_be_there() {
 }
 
 #[tokio::test]
+async fn what_was_never_heard_of_is_asked_of_directory() {
+    let desk = Desk::with_directory().await;
+    let outcomes = RuleOutcomes { team_id: id(), agent_id: id(), ..Default::default() };
+    let criteria = vec![
+        criterion("ticket.user", Operator::Is, [id_of(&id())]),
+        criterion("ticket.site", Operator::Is, [id_of(&id())]),
+        criterion("ticket.customer", Operator::NoneOf, [id_of(&id())]),
+        criterion("user.roles", Operator::Includes, [id_of(&id())]),
+        criterion("customer.relationships", Operator::Includes, [id_of(&id())]),
+    ];
+    let status = desk.try_rule(rule("Lost", criteria, outcomes)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REFERENCE_NOT_FOUND"));
+    let mut places: Vec<String> = (0..5).map(|i| format!("rule.criteria.criteria[{i}].values[0]")).collect();
+    places.extend(["rule.outcomes.team_id".to_owned(), "rule.outcomes.agent_id".to_owned()]);
+    assert_eq!(fields(&status), places);
+}
+
+#[tokio::test]
 async fn a_team_that_left_keeps_its_rules_until_these_change() {
     let mut desk = Desk::alone().await;
     let mut first_line = team("First line");
@@ -228,11 +246,40 @@ async fn a_new_order_names_every_live_rule_once() {
 }
 
 #[tokio::test]
+async fn a_new_order_is_told_rule_by_rule_and_makes_one_revision() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        ids.push(desk.rule(rule(name, vec![about("x")], tag(name))).await);
+    }
+    let first = desk.log(one.ticket("x")).await.unwrap().evaluation.unwrap();
+    reorder(&desk, &[&ids[2], &ids[1], &ids[0]]).await.unwrap();
+    let second = desk.log(one.ticket("x")).await.unwrap().evaluation.unwrap();
+    assert_eq!(matched(&Some(first.clone())), ["a", "b", "c"]);
+    assert_eq!(matched(&Some(second.clone())), ["c", "b", "a"]);
+    assert_eq!(second.rule_set_revision, first.rule_set_revision + 1);
+    let pool = desk.pool();
+    let told: Vec<(String, String)> = sqlx::query_as(
+        "select o.type, r.name from outbox o join changes c on c.id = o.id join rules r on r.id = c.record_id
+         where c.version = 2 and c.fields = '{precedence}' order by o.seq",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    let expected: Vec<_> = ["c", "b", "a"].map(|name| ("rule.updated".to_owned(), name.to_owned())).into();
+    assert_eq!(told, expected);
+    let got = desk.rules().get_rule(GetRuleRequest { id: ids[0].clone() }).await.unwrap().into_inner().rule.unwrap();
+    assert_eq!((got.precedence(), got.etag.as_str()), (30, "2"));
+}
+
+#[tokio::test]
 async fn every_replica_uses_a_changed_rule_for_the_next_ticket() {
     let mut desk = Desk::alone().await;
     let one = desk.heard_of_one().await;
     let replica = desk.suite.replica::<TicketRule>().await;
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", replica.address)).unwrap().connect_lazy();
+    let channel =
+        tonic::transport::Endpoint::from_shared(format!("http://{}", replica.address)).unwrap().connect_lazy();
     let token = desk.suite.token("ticket-rule", &concierge_testkit::Who::agent(uuid::Uuid::from_u128(0xad)));
     let bearer: tonic::metadata::MetadataValue<_> = format!("Bearer {token}").parse().unwrap();
     let mut there = concierge_proto::ticket_rule::ticket_service_client::TicketServiceClient::with_interceptor(
@@ -243,8 +290,7 @@ async fn every_replica_uses_a_changed_rule_for_the_next_ticket() {
         },
     );
     let mut log_there = async |ticket: Ticket| {
-        let request =
-            concierge_proto::ticket_rule::LogTicketRequest { ticket: Some(ticket), request_id: request_id() };
+        let request = concierge_proto::ticket_rule::LogTicketRequest { ticket: Some(ticket), request_id: request_id() };
         there.log_ticket(request).await.unwrap().into_inner().ticket.unwrap().tags
     };
     assert!(log_there(one.ticket("x")).await.is_empty());
