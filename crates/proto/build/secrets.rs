@@ -13,8 +13,10 @@ pub(crate) fn generate(contract: &Contract<'_>, message: &MessageDescriptor) -> 
     let path = names::message(message);
     let is_secret = |o: &Field| o.secret;
     let is_guarded = |o: &Field| !o.read_permission.is_empty();
-    let secrets = clear(contract, message, &is_secret, "redact()", |_| String::new());
-    let guarded = clear(contract, message, &is_guarded, "conceal(permissions)", |o| {
+    let has_secrets = |m: &MessageDescriptor| holds(contract, m, &is_secret, &mut BTreeSet::new());
+    let secrets = clear(contract, message, &is_secret, "redact()", has_secrets, |_| String::new());
+    let hides = |m: &MessageDescriptor| conceals(contract, m, &is_secret, &is_guarded, &mut BTreeSet::new());
+    let guarded = clear(contract, message, &is_guarded, "conceal(permissions)", hides, |o| {
         let index = contract.permissions.iter().position(|p| *p == o.read_permission).unwrap_or_default();
         format!("if !permissions.holds(Permission({index})) ")
     });
@@ -38,6 +40,7 @@ fn clear(
     message: &MessageDescriptor,
     is: &impl Fn(&Field) -> bool,
     inside: &str,
+    has_inside: impl Fn(&MessageDescriptor) -> bool,
     condition: impl Fn(&Field) -> String,
 ) -> String {
     let mut body = String::new();
@@ -48,7 +51,7 @@ fn clear(
         if is(&options) {
             let _ = write!(body, "{}{{ {place} = Default::default(); }} ", condition(&options));
         }
-        if inner(&field).is_some_and(|m| holds(contract, &m, is, &mut BTreeSet::new())) {
+        if inner(&field).is_some_and(|m| has_inside(&m)) {
             let _ = write!(body, "{place}.iter_mut().for_each(|inner| inner.{inside}); ");
         }
     }
@@ -71,5 +74,23 @@ fn holds(
     seen.insert(message.full_name().to_owned())
         && message.fields().any(|field| {
             is(&options::field(contract.pool, &field)) || inner(&field).is_some_and(|m| holds(contract, &m, is, seen))
+        })
+}
+
+/// Whether concealing a message, or one inside it, clears anything: a guarded field, or a record's own secret.
+fn conceals(
+    contract: &Contract<'_>,
+    message: &MessageDescriptor,
+    is_secret: &impl Fn(&Field) -> bool,
+    is_guarded: &impl Fn(&Field) -> bool,
+    seen: &mut BTreeSet<String>,
+) -> bool {
+    let is_record = records::is_record(message);
+    seen.insert(message.full_name().to_owned())
+        && message.fields().any(|field| {
+            let options = options::field(contract.pool, &field);
+            is_guarded(&options)
+                || (is_record && is_secret(&options))
+                || inner(&field).is_some_and(|m| conceals(contract, &m, is_secret, is_guarded, seen))
         })
 }
