@@ -2,9 +2,10 @@
 
 use chrono::{Days, TimeDelta};
 use chrono_tz::Tz;
+use concierge_directory::Directory;
 use concierge_proto::common::criterion_value::Kind;
 use concierge_proto::common::{CriteriaGroup, Criterion, CriterionValue, GroupKind, Operator};
-use concierge_proto::directory::{Customer, Site, User};
+use concierge_proto::directory::{Customer, Site, UpdateCustomerRequest, UpdateUserRequest, User};
 use concierge_proto::notification::{
     DeletePopupNoteRequest, DismissPopupRequest, GetPopupSettingsRequest, ListPopupsRequest, PopupKind, PopupNote,
     PopupSettings, UndeletePopupNoteRequest,
@@ -343,6 +344,69 @@ async fn shows_what_it_knows_while_ticket_rule_is_away() {
         }
     }
     panic!("ticket-rule is back, and its popups are missing");
+}
+
+#[tokio::test]
+async fn who_was_made_important_a_moment_ago_is_shown_as_important() {
+    let desk = Desk::whole().await;
+    desk.vip_popups(true, true).await;
+    let ann = desk.requester(|_| {}).await;
+    desk.note(ann.of_site("note")).await;
+    let ticket = desk.log(ann.ticket("x")).await;
+    assert_eq!(kinds(&desk.of_ticket(&ticket).await), [PopupKind::Note]);
+    let update = UpdateUserRequest {
+        user: Some(User { important: true, ..ann.user.clone() }),
+        update_mask: Some(mask(&["important"])),
+        request_id: request_id(),
+    };
+    desk.users().update_user(update).await.unwrap();
+    assert_eq!(kinds(&desk.of_ticket(&ticket).await), [PopupKind::VipUser, PopupKind::Note]);
+    let update = UpdateCustomerRequest {
+        customer: Some(Customer { important: true, ..ann.customer.clone() }),
+        update_mask: Some(mask(&["important"])),
+        request_id: request_id(),
+    };
+    desk.customers().update_customer(update).await.unwrap();
+    let all = [PopupKind::VipUser, PopupKind::VipCustomer, PopupKind::Note];
+    assert_eq!(kinds(&desk.of_draft(ann.draft()).await), all);
+}
+
+#[tokio::test]
+async fn a_rule_that_matched_on_stale_facts_only_is_shown_no_more_once_that_was_corrected() {
+    let mut desk = Desk::whole().await;
+    let ann = desk.requester(|user| user.important = true).await;
+    let bob = desk.requester(|_| {}).await;
+    for (name, important) in [("important", true), ("not important", false)] {
+        let criterion = Criterion {
+            field: "user.important".into(),
+            operator: Operator::Is.into(),
+            values: vec![CriterionValue { kind: Some(Kind::Flag(important)) }],
+            case_sensitive: false,
+        };
+        let criteria = CriteriaGroup { kind: GroupKind::All.into(), criteria: vec![criterion], groups: vec![] };
+        add(&desk, Rule { criteria: Some(criteria), ..rule(name, "", name) }).await;
+    }
+    let ticket = desk.log(ann.ticket("x")).await;
+    assert_eq!(texts(&desk.of_ticket(&ticket).await), ["important"]);
+    desk.suite.kill("directory");
+    // What was last heard of both is wrong by now.
+    desk.hear(&User { important: false, etag: "100".into(), ..ann.user.clone() }).await;
+    desk.hear(&User { important: true, etag: "100".into(), ..bob.user.clone() }).await;
+    let (of_ann, of_bob) = (desk.log(ann.ticket("x")).await, desk.log(bob.ticket("x")).await);
+    assert_eq!(texts(&desk.of_ticket(&of_ann).await), ["not important"]);
+    assert_eq!(texts(&desk.of_ticket(&of_bob).await), ["important"]);
+    desk.suite.restart::<Directory>().await;
+    for (ticket, expected) in [(of_ann, "important"), (of_bob, "not important")] {
+        let start = std::time::Instant::now();
+        loop {
+            let shown = desk.of_ticket(&ticket).await;
+            if texts(&shown) == [expected] {
+                break;
+            }
+            assert!(start.elapsed() < std::time::Duration::from_secs(20), "{shown:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
 }
 
 #[tokio::test]

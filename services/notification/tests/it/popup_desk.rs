@@ -2,9 +2,12 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
+use concierge_directory::Directory;
 use concierge_notification::Notification;
 use concierge_proto::Record;
-use concierge_proto::directory::{Customer, Site, User, UserRole};
+use concierge_proto::directory::customer_service_client::CustomerServiceClient;
+use concierge_proto::directory::user_service_client::UserServiceClient;
+use concierge_proto::directory::{CreateCustomerRequest, CreateUserRequest, Customer, Site, User, UserRole};
 use concierge_proto::event::RecordChanged;
 use concierge_proto::notification::popup_note_service_client::PopupNoteServiceClient;
 use concierge_proto::notification::popup_service_client::PopupServiceClient;
@@ -43,6 +46,38 @@ impl Desk {
         let mut desk = Self::alone().await;
         desk.suite.start::<TicketRule>().await;
         desk
+    }
+
+    /// With ticket-rule and directory.
+    pub(crate) async fn whole() -> Self {
+        let mut desk = Self::open().await;
+        desk.suite.start::<Directory>().await;
+        desk
+    }
+
+    /// A customer with its only site and a user there, made in directory.
+    pub(crate) async fn requester(&self, set: impl FnOnce(&mut User)) -> Requester {
+        let request = CreateCustomerRequest {
+            customer: Some(Customer { name: "Example Ltd".to_owned(), ..Default::default() }),
+            main_site: Some(Site { name: "Berlin".to_owned(), ..Default::default() }),
+            request_id: request_id(),
+            main_contact: None,
+        };
+        let made = self.customers().create_customer(request).await.unwrap().into_inner();
+        let (customer, site) = (made.customer.unwrap(), made.main_site.unwrap());
+        let mut user = User { name: "Ann Lee".to_owned(), site_id: site.id.clone(), ..Default::default() };
+        set(&mut user);
+        let request = CreateUserRequest { user: Some(user), request_id: request_id() };
+        let user = self.users().create_user(request).await.unwrap().into_inner().user.unwrap();
+        Requester { customer, site, user }
+    }
+
+    pub(crate) fn customers(&self) -> CustomerServiceClient<Api> {
+        CustomerServiceClient::new(self.suite.admin("directory"))
+    }
+
+    pub(crate) fn users(&self) -> UserServiceClient<Api> {
+        UserServiceClient::new(self.suite.admin("directory"))
     }
 
     pub(crate) fn notes(&self) -> PopupNoteServiceClient<Api> {

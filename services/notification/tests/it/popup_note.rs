@@ -1,5 +1,6 @@
 //! `PopupNoteService`.
 
+use concierge_proto::directory::DeleteUserRequest;
 use concierge_proto::notification::{
     DeletePopupNoteRequest, GetPopupNoteRequest, ListPopupNotesRequest, PopupNote, UndeletePopupNoteRequest,
 };
@@ -120,6 +121,23 @@ async fn believes_in_the_target_while_directory_is_away() {
     for note in [ann.of_customer("x"), ann.of_site("x"), ann.of_user("x")] {
         desk.note(note).await;
     }
+}
+
+#[tokio::test]
+async fn refuses_a_target_that_does_not_exist() {
+    let desk = Desk::whole().await;
+    let ann = desk.requester(|_| {}).await;
+    for note in [ann.of_customer("x"), ann.of_site("x"), ann.of_user("x")] {
+        desk.note(note).await;
+    }
+    let nobody = Requester::new();
+    let missing = |field| because(Code::InvalidArgument, "REFERENCE_NOT_FOUND", &[field]);
+    assert_eq!(refused(desk.try_note(nobody.of_customer("x")).await), missing("popup_note.customer_id"));
+    assert_eq!(refused(desk.try_note(nobody.of_site("x")).await), missing("popup_note.site_id"));
+    assert_eq!(refused(desk.try_note(nobody.of_user("x")).await), missing("popup_note.user_id"));
+    let delete = DeleteUserRequest { id: ann.user.id.clone(), etag: String::new(), request_id: request_id() };
+    desk.users().delete_user(delete).await.unwrap();
+    assert_eq!(refused(desk.try_note(ann.of_user("x")).await), missing("popup_note.user_id"));
 }
 
 #[tokio::test]
