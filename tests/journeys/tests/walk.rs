@@ -102,7 +102,9 @@ async fn no_token_that_does_not_do_opens_anything() {
     for method in METHODS.iter().filter(|m| !m.public) {
         for home in homes(method) {
             let kind = method.kinds[0];
-            let who = Who { kind, ..Who::agent(Uuid::from_u128(1)) };
+            // Ids enough for a token of any kind.
+            let home_ids = Some(Uuid::from_u128(2));
+            let who = Who { kind, customer_id: home_ids, site_id: home_ids, ..Who::agent(Uuid::from_u128(1)) };
             let sign = |spoil: &dyn Fn(&mut concierge_runtime::auth::Claims)| {
                 let mut claims = suite.claims(home, &who);
                 spoil(&mut claims);
@@ -146,7 +148,12 @@ async fn no_token_that_does_not_do_opens_anything() {
             if let Some(kind) = wrong_kind {
                 cases.push((
                     "a token of the wrong kind",
-                    Some(sign(&|c| c.kind = kind)),
+                    Some(sign(&|c| {
+                        c.kind = kind;
+                        if kind == CallerKind::Service {
+                            c.sub = "ticket-rule".to_owned();
+                        }
+                    })),
                     Code::PermissionDenied,
                     "CALLER_KIND_REFUSED",
                 ));

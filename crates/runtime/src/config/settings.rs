@@ -141,7 +141,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "upstreams.ticket_rule",
-        PerService(&[("notification", "http://127.0.0.1:7102")]),
+        PerService(&[("directory", "http://127.0.0.1:7102"), ("notification", "http://127.0.0.1:7102")]),
         "Where the ticket-rule service is, for services that call it.",
     ),
     setting(

@@ -130,6 +130,7 @@ async fn serve_with<P: Program>(config: Config) -> anyhow::Result<()> {
     let listener = listen(config.listen, "listen").await?;
     let mut tasks: Vec<_> = host.tasks::<P>().into_iter().map(tokio::spawn).collect();
     tasks.push(tokio::spawn(keys::learn(host.clone())));
+    tasks.push(tokio::spawn(telemetry::watch_pool(host.service.pool().clone(), stop.clone())));
     if let Some(address) = config.metrics {
         let listener = listen(address, "metrics_listen").await?;
         tasks.push(tokio::spawn(serve_metrics(listener, telemetry.metrics.clone(), stop.clone())));
