@@ -9,9 +9,8 @@ use crate::user::Users;
 
 /// Links a user to an agent; one that is linked to it already is answered unchanged.
 pub(super) async fn link(tx: &mut Tx, request: LinkUserRequest) -> Result<LinkUserResponse, Error> {
-    // The user's row first, as every change of a user locks them.
     let user = lock(tx, &request.user_id).await?;
-    let agent = tx.get_for_update::<Agents>(&request.agent_id).await?;
+    let agent = tx.get::<Agents>(&request.agent_id).await?;
     if agent.delete_time.is_some() {
         return Err(Error::Deleted { record_type: "agent", id: agent.id });
     }
@@ -24,7 +23,7 @@ pub(super) async fn link(tx: &mut Tx, request: LinkUserRequest) -> Result<LinkUs
         let error = crate::Error::UserLinkedToOtherAgent { id: before.id, agent_id: before.linked_agent_id };
         return Err(error.into());
     }
-    // That every one of several users has a login name is checked with every change of a user.
+    // That the agent stays, and that each of several users has a login name, is checked with every change of a user.
     let after = User { linked_agent_id: agent.id, ..before.clone() };
     Ok(tx.change::<Users>(before, after).await?.into())
 }

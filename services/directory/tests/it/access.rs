@@ -8,9 +8,9 @@ use concierge_proto::CallerKind;
 use concierge_proto::directory::access_service_client::AccessServiceClient;
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
 use concierge_proto::directory::{
-    AccessLevel, Agent, AgentRole, CreateTokenRequest, CreateTokenResponse, Customer, GetCustomerRequest,
-    ListAgentRolesRequest, ListSigningKeysRequest, RevocationTarget, RevokeTokensRequest, RevokeTokensResponse, Site,
-    UpdateAgentRoleRequest, UpdateCustomerRequest, UpdateSiteRequest, User, UserRole,
+    AccessLevel, Agent, AgentRole, CreateTokenRequest, CreateTokenResponse, Customer, DeleteAgentRequest,
+    GetCustomerRequest, ListAgentRolesRequest, ListSigningKeysRequest, RevocationTarget, RevokeTokensRequest,
+    RevokeTokensResponse, Site, UpdateAgentRoleRequest, UpdateCustomerRequest, UpdateSiteRequest, User, UserRole,
 };
 use concierge_runtime::auth::{Jwks, PublicKey};
 use concierge_runtime::clock::Clock as _;
@@ -296,6 +296,16 @@ async fn what_is_taken_from_an_agent_is_taken_from_its_tokens() {
     show(&desk, &last, &customer).await.unwrap();
     desk.change_agent(Agent { active: Some(false), ..ann }, &["active"]).await.unwrap();
     assert_eq!(refused_within_a_second(&desk, &last, &customer).await, "TOKEN_REVOKED");
+
+    // The agent.
+    desk.suite.clock.advance(TimeDelta::milliseconds(1));
+    let of_bob = token(&bob).await;
+    show(&desk, &of_bob, &customer).await.unwrap();
+    let delete = DeleteAgentRequest { id: bob.id.clone(), etag: String::new(), request_id: request_id() };
+    desk.agents().delete_agent(delete).await.unwrap();
+    assert_eq!(refused_within_a_second(&desk, &of_bob, &customer).await, "TOKEN_REVOKED");
+    let status = create(&desk, token_for(CallerKind::Agent, &bob.id)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RECORD_NOT_FOUND"));
 }
 
 #[tokio::test]

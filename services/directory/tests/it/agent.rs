@@ -180,7 +180,7 @@ async fn one_agent_has_many_users_with_a_login_each() {
 
     let gone = DeleteUserRequest { id: first.id.clone(), etag: String::new(), request_id: request_id() };
     desk.users().delete_user(gone).await.unwrap();
-    assert_eq!(users(&desk, &ann).await, [second.id.clone()]);
+    assert_eq!(users(&desk, &ann).await, vec![second.id.clone()]);
     let unlinked = unlink(&desk, &ann, &second, "").await.unwrap();
     assert_eq!(unlinked.linked_agent_id, "");
     assert_eq!(unlink(&desk, &ann, &second, "").await.unwrap(), unlinked);

@@ -21,7 +21,7 @@ async fn lists_roles_by_permission() {
     desk.role("Billing", &["customers.read"]).await;
     let request = ListAgentRolesRequest { filter: r#"permissions : "tickets.write""#.to_owned(), ..Default::default() };
     let listed = desk.agent_roles().list_agent_roles(request).await.unwrap().into_inner();
-    assert_eq!(listed.agent_roles, [first.clone()]);
+    assert_eq!(listed.agent_roles, vec![first.clone()]);
     assert_eq!(
         (first.active, first.permissions.as_slice()),
         (Some(true), &["customers.read", "tickets.write"].map(str::to_owned)[..])

@@ -63,7 +63,7 @@ async fn members_come_and_go_once() {
     assert_eq!(add(&desk, &team, &bob.id, "").await.unwrap(), with_bob);
 
     let request = ListTeamsRequest { filter: format!("agent_ids : \"{}\"", bob.id), ..Default::default() };
-    assert_eq!(desk.teams().list_teams(request).await.unwrap().into_inner().teams, [with_bob.clone()]);
+    assert_eq!(desk.teams().list_teams(request).await.unwrap().into_inner().teams, vec![with_bob.clone()]);
 
     let without_ann = remove(&desk, &team, &ann.id, &with_bob.etag).await.unwrap();
     assert_eq!((without_ann.agent_ids.clone(), without_ann.lead_agent_id.as_str()), (vec![bob.id.clone()], ""));
