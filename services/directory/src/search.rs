@@ -4,6 +4,7 @@ use concierge_model::search::Query;
 use concierge_proto::{Fields, Permission, PermissionSet, Value};
 use concierge_runtime::query::{Expr, Fingerprint, PageTokens, QueryError, QueryErrors, page_size};
 use concierge_runtime::{Call, Error};
+use sqlx::{Postgres, QueryBuilder};
 
 /// What a search asks for, beside its words.
 #[derive(Debug)]
@@ -51,6 +52,23 @@ impl Search {
         Ok(Self { query: Query::parse(text), filter, after, limit: page_size(requested), sees_importance, fingerprint })
     }
 
+    /// Writes the condition that every word is found, or the digits of a telephone number: `found` writes it for one.
+    pub(crate) fn push_all_found(
+        &self,
+        sql: &mut QueryBuilder<Postgres>,
+        query: &Query,
+        found: impl Fn(&mut QueryBuilder<Postgres>, &str),
+    ) {
+        for (index, word) in query.words.iter().enumerate() {
+            sql.push(if index > 0 { " and " } else { "" });
+            found(sql, word);
+        }
+        if let Some(digits) = &query.digits {
+            sql.push(" or ");
+            found(sql, digits);
+        }
+    }
+
     /// Refuses to send a statement after the caller's deadline.
     pub(crate) fn check_deadline(&self) -> Result<(), Error> {
         Call::current().map_or(Ok(()), |call| call.remaining().map(drop))
@@ -62,14 +80,8 @@ impl Search {
     }
 }
 
-/// The words as a text query: all of them, or any; each finds what begins with it. Words are letters and digits only
-/// (`concierge_model::search::words`), so that nothing in them is syntax.
-pub(crate) fn words(query: &Query, between: &str) -> String {
-    let words: Vec<String> = query.words.iter().map(|word| format!("'{word}':*")).collect();
-    words.join(between)
-}
-
-/// The words as a text query that finds names only: all of them, each found by what begins with it.
+/// The words as a text query that finds names only: all of them, each found by what begins with it. Words are letters
+/// and digits only (`concierge_model::search::words`), so that nothing in them is syntax.
 pub(crate) fn own_names(query: &Query) -> String {
     let words: Vec<String> = query.words.iter().map(|word| format!("'{word}':*A")).collect();
     words.join(" & ")
@@ -77,7 +89,8 @@ pub(crate) fn own_names(query: &Query) -> String {
 
 /// The words as a text query: all of them, or the digits of a telephone number; each finds what begins with it.
 pub(crate) fn anywhere(query: &Query) -> String {
-    let words = words(query, " & ");
+    let words: Vec<String> = query.words.iter().map(|word| format!("'{word}':*")).collect();
+    let words = words.join(" & ");
     query.digits.as_ref().map_or(words.clone(), |digits| format!("({words}) | '{digits}':*"))
 }
 
@@ -93,6 +106,14 @@ pub(crate) enum Tier {
 }
 
 impl Tier {
+    /// Writes the tier of a record whose search text is in `column`.
+    pub(crate) fn push(sql: &mut QueryBuilder<Postgres>, query: &Query, column: &str) {
+        sql.push(format_args!("case when search_names({column}) = ")).push_bind(query.names.clone());
+        sql.push(format_args!(" then {} when search_words({column}) @@ ", Self::Name as i32));
+        sql.push_bind(own_names(query)).push("::tsquery");
+        sql.push(format_args!(" then {} else {} end", Self::Names as i32, Self::Anything as i32));
+    }
+
     /// As the contract tells it: 0 to 1, more is better.
     pub(crate) fn relevance(tier: i32) -> f64 {
         match tier {

@@ -1,6 +1,7 @@
 //! A customer with its main site and its main contact, or none of the three.
 
 use concierge_proto::directory::{CreateCustomerRequest, CreateCustomerResponse};
+use concierge_proto::error::Reason;
 use concierge_proto::{Permission, Violations};
 use concierge_runtime::{Error, Tx};
 
@@ -8,6 +9,7 @@ use super::Customers;
 use crate::site::Sites;
 use crate::user::Users;
 
+/// Adds all of them or none. What does not exist is told of all of them at once.
 pub(super) async fn create(tx: &mut Tx, request: CreateCustomerRequest) -> Result<CreateCustomerResponse, Error> {
     if request.main_contact.is_some()
         && let Some(permission) = Permission::named("users.write")
@@ -18,22 +20,41 @@ pub(super) async fn create(tx: &mut Tx, request: CreateCustomerRequest) -> Resul
     let mut customer = tx.accept::<Customers>(request.customer.unwrap_or_default())?;
     customer.id = tx.new_id().to_string();
     customer.main_site_id = tx.new_id().to_string();
-    let customer = tx.insert_own::<Customers>(customer).await?;
-
     let mut site = tx.accept::<Sites>(request.main_site.unwrap_or_default()).map_err(in_site)?;
     site.id.clone_from(&customer.main_site_id);
     site.customer_id.clone_from(&customer.id);
-    let site = tx.insert_own::<Sites>(site).await.map_err(in_site)?;
+    let mut contact = request.main_contact.map(|c| tx.accept::<Users>(c)).transpose().map_err(in_contact)?;
 
-    let contact = match request.main_contact {
+    let mut unknown = Violations::default();
+    gather(&mut unknown, tx.check_references::<Customers>(None, &customer).await)?;
+    if let Some(contact) = &mut contact {
+        // Its site is not there yet, and not to be looked for.
+        contact.site_id.clear();
+        gather(&mut unknown, tx.check_references::<Users>(None, contact).await.map_err(in_contact))?;
+        contact.site_id.clone_from(&site.id);
+    }
+    if !unknown.is_empty() {
+        return Err(Error::InvalidBecause { reason: Reason::ReferenceNotFound, violations: unknown });
+    }
+
+    let customer = tx.insert_own::<Customers>(customer).await?;
+    let site = tx.insert_own::<Sites>(site).await.map_err(in_site)?;
+    let contact = match contact {
+        Some(contact) => Some(tx.insert_own::<Users>(contact).await.map_err(in_contact)?),
         None => None,
-        Some(contact) => {
-            let mut contact = tx.accept::<Users>(contact).map_err(in_contact)?;
-            contact.site_id.clone_from(&site.id);
-            Some(tx.insert_own::<Users>(contact).await.map_err(in_contact)?)
-        }
     };
     Ok(CreateCustomerResponse { customer: Some(customer), main_site: Some(site), main_contact: contact })
+}
+
+/// Keeps what does not exist, to tell it together; any other error ends the request.
+fn gather(unknown: &mut Violations, checked: Result<(), Error>) -> Result<(), Error> {
+    match checked {
+        Err(Error::InvalidBecause { reason: Reason::ReferenceNotFound, violations }) => {
+            violations.into_iter().for_each(|v| unknown.add(v.field, v.description));
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn in_site(error: Error) -> Error {

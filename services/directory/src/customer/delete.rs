@@ -9,6 +9,9 @@ use super::Customers;
 use crate::site::Sites;
 
 pub(super) async fn delete(tx: &mut Tx, request: DeleteCustomerRequest) -> Result<DeleteCustomerResponse, Error> {
+    // The main site is locked before users are counted, so that nobody adds one to it meanwhile.
+    let before = tx.get_for_update::<Customers>(&request.id).await?;
+    tx.get_for_update::<Sites>(&before.main_site_id).await?;
     let customer = tx.delete::<Customers>(&request.id, &request.etag).await?;
     tx.delete::<Sites>(&customer.main_site_id, "").await?;
     Ok(customer.into())

@@ -22,6 +22,8 @@ impl Resource for Customers {
         Reference { field: "relationship_ids", table: "relationships" },
         Reference { field: "account_manager_agent_id", table: "agents" },
     ];
+    // What went away while it was deleted must not keep it from coming back.
+    const REFERENCES_ON_UNDELETE: bool = false;
     const CHILDREN: &'static [Child] =
         &[Child { record_type: "user", table: "users", column: "customer_id", many: false }];
     const UNIQUE: &'static [Unique] =
@@ -32,7 +34,7 @@ impl Resource for Customers {
     fn search(customer: &Customer) -> String {
         SearchText::named([customer.name.as_str()])
             .texts(customer.domains.iter().map(String::as_str))
-            .texts([customer.website.as_str(), customer.external_id.as_str()])
+            .texts([customer.external_id.as_str()])
             .phones([customer.phone.as_str()])
             .to_string()
     }

@@ -3,12 +3,12 @@
 mod store;
 
 use concierge_model::requester::Known;
+use concierge_proto::Violations;
 use concierge_proto::directory::requester_service_server::RequesterService;
 use concierge_proto::directory::{
     BatchGetRequesterFactsRequest, BatchGetRequesterFactsResponse, GetRequesterFactsRequest, GetRequesterFactsResponse,
 };
 use concierge_proto::record::timestamp;
-use concierge_proto::Violations;
 use concierge_runtime::{Answer, Error};
 use tonic::{Request, Response};
 

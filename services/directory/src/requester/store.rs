@@ -29,13 +29,14 @@ static STATEMENT: LazyLock<String> = LazyLock::new(|| {
             .collect();
         format!("select {kind}, {} from {from} t", all.join(", "))
     };
-    // A ticket's own site and customer count beside the user's, and a site's customer beside both.
+    // A ticket's own site and customer count beside the user's, and a site's customer beside both. Arrays, so that each
+    // is looked up by its key.
     format!(
         "with u as (select * from users where id = any($1)),
-         s as (select * from sites where id = any($2) or id in (select site_id from u)),
-         c as (select * from customers where id = any($3) or id in (select customer_id from u)
-                  or id in (select customer_id from s)),
-         r as (select * from user_roles where id in (select unnest(role_ids) from u))
+         s as (select * from sites where id = any($2 || array(select site_id from u))),
+         c as (select * from customers
+               where id = any($3 || array(select customer_id from u) || array(select customer_id from s))),
+         r as (select * from user_roles where id = any(array(select unnest(role_ids) from u)))
          {} union all {} union all {} union all {}",
         select(0, "u"),
         select(1, "r"),

@@ -4,8 +4,9 @@ use concierge_model::search::SearchText;
 use concierge_proto::directory::Site;
 use concierge_proto::error::Reason;
 use concierge_proto::event::Revocation;
-use concierge_runtime::resource::{Child, Reference, Unique};
+use concierge_runtime::resource::{Reference, Unique};
 use concierge_runtime::{Error, Resource, Tx};
+use uuid::Uuid;
 
 use crate::customer::Customers;
 
@@ -18,8 +19,6 @@ impl Resource for Sites {
 
     const TABLE: &'static str = "sites";
     const REFERENCES: &'static [Reference] = &[Reference { field: "customer_id", table: "customers" }];
-    const CHILDREN: &'static [Child] =
-        &[Child { record_type: "user", table: "users", column: "site_id", many: false }];
     const UNIQUE: &'static [Unique] =
         &[Unique { constraint: "sites_external_id", field: "external_id", reason: Reason::ExternalIdTaken }];
     const CUSTOMER: Option<&'static str> = Some("customer_id");
@@ -55,11 +54,20 @@ impl Resource for Sites {
         Ok(())
     }
 
+    /// The main site is replaced, not deleted, whoever is there. `SetMainSite` locks the site it makes the main one, as
+    /// this does, so neither overlooks the other.
     async fn check_delete(tx: &mut Tx, site: &Site) -> Result<(), Error> {
-        // The lock keeps SetMainSite from making it the main one meanwhile.
-        let customer = tx.get_for_update::<Customers>(&site.customer_id).await?;
+        let customer = tx.get::<Customers>(&site.customer_id).await?;
         if customer.main_site_id == site.id && customer.delete_time.is_none() {
             return Err(crate::Error::SiteIsMain { id: site.id.clone(), customer_id: customer.id }.into());
+        }
+        let id: Uuid = site.id.parse().map_err(Error::internal)?;
+        let count: i64 = sqlx::query_scalar("select count(*) from users where site_id = $1 and delete_time is null")
+            .bind(id)
+            .fetch_one(tx.conn().await?)
+            .await?;
+        if count > 0 {
+            return Err(Error::InUse { record_type: "site", id: site.id.clone(), by: "user", count });
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ mod store;
 
 use concierge_proto::directory::user_role_service_server::UserRoleService;
 use concierge_proto::directory::{
-    AssignUserRoleRequest, AssignUserRoleResponse, CreateUserRoleRequest, CreateUserRoleResponse, DeleteUserRoleRequest,
-    DeleteUserRoleResponse, GetUserRoleRequest, GetUserRoleResponse, ListUserRolesRequest, ListUserRolesResponse,
-    UnassignUserRoleRequest, UnassignUserRoleResponse, UndeleteUserRoleRequest, UndeleteUserRoleResponse,
-    UpdateUserRoleRequest, UpdateUserRoleResponse,
+    AssignUserRoleRequest, AssignUserRoleResponse, CreateUserRoleRequest, CreateUserRoleResponse,
+    DeleteUserRoleRequest, DeleteUserRoleResponse, GetUserRoleRequest, GetUserRoleResponse, ListUserRolesRequest,
+    ListUserRolesResponse, UnassignUserRoleRequest, UnassignUserRoleResponse, UndeleteUserRoleRequest,
+    UndeleteUserRoleResponse, UpdateUserRoleRequest, UpdateUserRoleResponse,
 };
 use concierge_runtime::Answer;
 use tonic::Request;

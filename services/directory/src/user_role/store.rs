@@ -15,8 +15,7 @@ impl Resource for UserRoles {
     type Record = UserRole;
 
     const TABLE: &'static str = "user_roles";
-    const CHILDREN: &'static [Child] =
-        &[Child { record_type: "user", table: "users", column: "role_ids", many: true }];
+    const CHILDREN: &'static [Child] = &[Child { record_type: "user", table: "users", column: "role_ids", many: true }];
     const UNIQUE: &'static [Unique] =
         &[Unique { constraint: "user_roles_name", field: "name", reason: Reason::NameTaken }];
 
@@ -31,7 +30,8 @@ impl Resource for UserRoles {
         let users: Vec<Uuid> = sqlx::query_scalar(
             "select u.id from users u where u.role_ids @> array[$1] and u.delete_time is null
                  and u.web_access_level <= $2 and not exists (
-                     select from user_roles r where r.id = any(u.role_ids) and r.web_access_level > $2)",
+                     select from user_roles r
+                     where r.id = any(u.role_ids) and r.delete_time is null and r.web_access_level > $2)",
         )
         .bind(id)
         .bind(none)
