@@ -9,7 +9,7 @@
 //! with `configuration_revision()`: a status cannot be deleted between its use and the commit.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use concierge_proto::Record;
 use concierge_runtime::{Error, Service, Tx};
@@ -19,13 +19,20 @@ use uuid::Uuid;
 use super::rule_set::{RuleSet, Version};
 
 /// How many past revisions are kept ready.
-const PAST: usize = 8;
+const PAST: usize = 4;
 
 /// The rule sets of one replica.
 #[derive(Clone, Debug)]
 pub struct RuleSets {
     pool: PgPool,
-    known: Arc<Mutex<Known>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    known: Mutex<Known>,
+    /// Held while a set is made.
+    making: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +45,7 @@ struct Known {
 impl RuleSets {
     /// The rule sets of a service, the same for all parts of its process; nothing is read yet.
     pub fn new(service: &Service) -> Self {
-        Self { pool: service.pool().clone(), known: service.shared() }
+        Self { pool: service.pool().clone(), shared: service.shared() }
     }
 
     /// The set that this transaction shall use. Nothing in it changes before the transaction ends.
@@ -67,37 +74,53 @@ impl RuleSets {
 
     /// The set as it was at a revision. No round trip if it is known, one otherwise.
     pub async fn at(&self, connection: &mut PgConnection, revision: i64) -> Result<Arc<RuleSet>, Error> {
-        let newest = {
-            let mut known = self.known();
-            if known.newest.revision() == revision {
-                return Ok(Arc::clone(&known.newest));
-            }
-            if let Some(place) = known.past.iter().position(|set| set.revision() == revision) {
-                let found = known.past.remove(place);
-                known.past.push(Arc::clone(&found));
-                return Ok(found);
-            }
-            Arc::clone(&known.newest)
-        };
+        if let Some(found) = self.shared.find(revision) {
+            return Ok(found);
+        }
+        // After a change everybody wants the same: one makes it, the others wait.
+        let _alone = self.shared.making.lock().await;
+        if let Some(found) = self.shared.find(revision) {
+            return Ok(found);
+        }
+        let newest = Arc::clone(&self.shared.known().newest);
         let made = Arc::new(if revision > newest.revision() {
             newest.with(revision, since(connection, newest.revision(), revision).await?)?
         } else {
             RuleSet::default().with(revision, since(connection, 0, revision).await?)?
         });
-        let mut known = self.known();
-        if revision > known.newest.revision() {
-            known.newest = Arc::clone(&made);
-        } else {
-            if known.past.len() == PAST {
-                known.past.remove(0);
-            }
-            known.past.push(Arc::clone(&made));
-        }
+        self.shared.keep(&made);
         Ok(made)
     }
+}
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+impl Shared {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, revision: i64) -> Option<Arc<RuleSet>> {
+        let mut known = self.known();
+        if known.newest.revision() == revision {
+            return Some(Arc::clone(&known.newest));
+        }
+        let place = known.past.iter().position(|set| set.revision() == revision)?;
+        let found = known.past.remove(place);
+        known.past.push(Arc::clone(&found));
+        Some(found)
+    }
+
+    fn keep(&self, made: &Arc<RuleSet>) {
+        let mut known = self.known();
+        let past = if made.revision() > known.newest.revision() {
+            std::mem::replace(&mut known.newest, Arc::clone(made))
+        } else {
+            Arc::clone(made)
+        };
+        // It shares most of its rules with the newest.
+        known.past.push(past);
+        if known.past.len() > PAST {
+            known.past.remove(0);
+        }
     }
 }
 

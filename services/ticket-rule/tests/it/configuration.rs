@@ -98,17 +98,13 @@ async fn no_ticket_gets_a_status_that_is_deleted_meanwhile() {
     let mut desk = Desk::alone().await;
     let one = desk.heard_of_one().await;
     for round in 0..8 {
-        let status = Status {
-            name: format!("Triage {round}"),
-            category: StatusCategory::New.into(),
-            ..Default::default()
-        };
+        let status =
+            Status { name: format!("Triage {round}"), category: StatusCategory::New.into(), ..Default::default() };
         let request = CreateStatusRequest { status: Some(status), request_id: request_id() };
         let status = desk.statuses().create_status(request).await.unwrap().into_inner().status.unwrap();
         let log = (0..4).map(|_| desk.log(Ticket { status_id: status.id.clone(), ..one.ticket("x") }));
         let delete = async {
-            let request =
-                DeleteStatusRequest { id: status.id.clone(), etag: String::new(), request_id: request_id() };
+            let request = DeleteStatusRequest { id: status.id.clone(), etag: String::new(), request_id: request_id() };
             desk.statuses().delete_status(request).await
         };
         let (logged, gone) = tokio::join!(futures::future::join_all(log), delete);

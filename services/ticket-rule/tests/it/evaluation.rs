@@ -65,7 +65,8 @@ async fn decision_1_rules_run_in_order_and_see_and_overwrite_what_others_set() {
     desk.rule(at(40, last)).await;
     let stops = Rule { stop_on_match: true, ..rule("3 stop", vec![is("ticket.team", &first.id)], to(&second.id)) };
     desk.rule(at(30, stops)).await;
-    let sees = rule("2 see", vec![is("ticket.priority", CRITICAL), number_is("ticket.priority_rank", 1)], to(&first.id));
+    let sees =
+        rule("2 see", vec![is("ticket.priority", CRITICAL), number_is("ticket.priority_rank", 1)], to(&first.id));
     desk.rule(at(20, sees)).await;
     let urgent = RuleOutcomes { priority_id: CRITICAL.to_owned(), status_id: OPEN.to_owned(), ..Default::default() };
     desk.rule(at(10, rule("1 urgent", vec![about("printer")], urgent))).await;
@@ -127,7 +128,8 @@ async fn decision_2_when_rules_run() {
     let ticket = logged.ticket.unwrap();
 
     // Nothing that a rule asks for changed.
-    let updated = desk.update(Ticket { details: "It smokes.".to_owned(), ..ticket.clone() }, &["details"]).await.unwrap();
+    let updated =
+        desk.update(Ticket { details: "It smokes.".to_owned(), ..ticket.clone() }, &["details"]).await.unwrap();
     assert_eq!(matched(&updated.evaluation), Vec::<String>::new());
     let ticket = updated.ticket.unwrap();
     let updated = desk.update(Ticket { summary: "A printer".to_owned(), ..ticket }, &["summary"]).await.unwrap();
@@ -216,12 +218,10 @@ async fn decision_3_groups_combine_in_three_values() {
     let mut desk = Desk::alone().await;
     let one = desk.heard_of_one().await;
     let unknown = || criterion("user.important", Operator::Is, [flag(true)]);
-    let group = |kind: GroupKind, criteria: Vec<Criterion>| CriteriaGroup { kind: kind.into(), criteria, groups: vec![] };
-    let nested = |kind: GroupKind, groups: Vec<CriteriaGroup>| CriteriaGroup {
-        kind: kind.into(),
-        criteria: Vec::new(),
-        groups,
-    };
+    let group =
+        |kind: GroupKind, criteria: Vec<Criterion>| CriteriaGroup { kind: kind.into(), criteria, groups: vec![] };
+    let nested =
+        |kind: GroupKind, groups: Vec<CriteriaGroup>| CriteriaGroup { kind: kind.into(), criteria: Vec::new(), groups };
     let groups = [
         ("any, one holds", group(GroupKind::Any, vec![unknown(), about("printer")])),
         ("all, one fails", group(GroupKind::All, vec![unknown(), about("screen")])),
@@ -297,7 +297,8 @@ async fn decision_5_a_tickets_importance_is_that_of_its_user_and_its_customer() 
 async fn a_trial_writes_nothing_and_shows_the_ticket_as_it_would_be() {
     let mut desk = Desk::alone().await;
     let one = desk.heard_of_one().await;
-    let outcomes = RuleOutcomes { type_id: OPPORTUNITY.to_owned(), popup_html: "<b>Sell</b>".to_owned(), ..tag("sales") };
+    let outcomes =
+        RuleOutcomes { type_id: OPPORTUNITY.to_owned(), popup_html: "<b>Sell</b>".to_owned(), ..tag("sales") };
     desk.rule(rule("sell", vec![about("buy")], outcomes)).await;
     desk.rule(rule("other", vec![about("broken")], tag("broken"))).await;
     let pool = desk.pool();
@@ -434,7 +435,8 @@ async fn applying_twice_under_one_request_is_applying_once() {
     let request = ApplyRuleRequest { rule_id, ticket_id, etag: String::new(), request_id: request_id() };
     let first = desk.rules().apply_rule(request.clone()).await.unwrap().into_inner();
     assert_eq!(desk.rules().apply_rule(request).await.unwrap().into_inner(), first);
-    let kept: i64 = sqlx::query_scalar("select count(*) from evaluations where cause = 3").fetch_one(&desk.pool()).await.unwrap();
+    let kept: i64 =
+        sqlx::query_scalar("select count(*) from evaluations where cause = 3").fetch_one(&desk.pool()).await.unwrap();
     assert_eq!(kept, 1);
 }
 
@@ -469,11 +471,7 @@ async fn every_field_of_a_ticket_can_be_asked_for() {
         is("customer.ai_excluded", flag(false)),
     ];
     desk.rule(Rule { criteria: Some(all(criteria)), ..rule("everything", vec![], tag("all")) }).await;
-    let ticket = Ticket {
-        priority_id: LOW.to_owned(),
-        impact: TicketImpact::High.into(),
-        ..one.ticket("Printer")
-    };
+    let ticket = Ticket { priority_id: LOW.to_owned(), impact: TicketImpact::High.into(), ..one.ticket("Printer") };
     let logged = desk.log(ticket).await.unwrap();
     assert_eq!(matched(&logged.evaluation), ["everything"], "{:?}", logged.evaluation);
 }

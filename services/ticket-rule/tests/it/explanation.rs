@@ -4,8 +4,8 @@ use concierge_proto::common::Operator;
 use concierge_proto::directory::Customer;
 use concierge_proto::ticket_rule::{
     DeleteRuleRequest, EvaluateRulesRequest, EvaluationCause, ExplainTicketRequest, ExplainTicketResponse,
-    NotConsideredReason, Rule, RuleAppliesTo, RuleTrace, RuleVerdict, Ticket, TicketDraft, Truth, UpdatePriorityRequest,
-    UpdateRuleRequest,
+    NotConsideredReason, Rule, RuleAppliesTo, RuleTrace, RuleVerdict, Ticket, TicketDraft, Truth,
+    UpdatePriorityRequest, UpdateRuleRequest,
 };
 use concierge_testkit::request_id;
 use tonic::Code;
@@ -38,7 +38,11 @@ async fn decision_4_a_trial_the_real_thing_and_its_explanation_agree() {
     let risky = Customer { relationship_ids: vec![relationship.clone()], etag: "2".to_owned(), ..one.customer.clone() };
     desk.heard(&risky).await;
     let rules = [
-        rule("at risk", vec![criterion("customer.relationships", Operator::Includes, [id_of(&relationship)])], tag("risk")),
+        rule(
+            "at risk",
+            vec![criterion("customer.relationships", Operator::Includes, [id_of(&relationship)])],
+            tag("risk"),
+        ),
         rule("chained", vec![criterion("ticket.tags", Operator::Includes, [text("risk")])], tag("chained")),
         rule("other", vec![about("screen")], tag("screen")),
     ];
@@ -84,33 +88,32 @@ async fn tells_of_rules_facts_and_configuration_as_they_were() {
     let named = criterion("customer.name", Operator::Is, [text("Example Ltd")]);
     let first = desk.try_rule(rule("first name", vec![urgent, named], tag("a"))).await.unwrap();
     let gone = desk.rule(rule("gone", vec![about("screen")], tag("b"))).await;
-    let ticket = desk.log(Ticket { priority_id: LOW.to_owned(), ..one.ticket("Printer") }).await.unwrap().ticket.unwrap();
+    let ticket =
+        desk.log(Ticket { priority_id: LOW.to_owned(), ..one.ticket("Printer") }).await.unwrap().ticket.unwrap();
     let then = explain(&desk, of(&ticket.id)).await.unwrap();
     assert_eq!(names(&then.traces), ["first name", "gone"]);
 
     // Everything becomes another thing.
-    change(&desk, Rule { name: "second name".to_owned(), criteria: None, precedence: Some(60), ..first }, &[
-        "name",
-        "criteria",
-        "precedence",
-    ])
+    change(
+        &desk,
+        Rule { name: "second name".to_owned(), criteria: None, precedence: Some(60), ..first },
+        &["name", "criteria", "precedence"],
+    )
     .await;
     let delete = DeleteRuleRequest { id: gone, etag: String::new(), request_id: request_id() };
     desk.rules().delete_rule(delete).await.unwrap();
     desk.rule(rule("new", vec![], tag("c"))).await;
     let priority = concierge_proto::ticket_rule::Priority { id: LOW.to_owned(), rank: Some(900), ..Default::default() };
-    let request = UpdatePriorityRequest {
-        priority: Some(priority),
-        update_mask: mask(&["rank"]),
-        request_id: request_id(),
-    };
+    let request =
+        UpdatePriorityRequest { priority: Some(priority), update_mask: mask(&["rank"]), request_id: request_id() };
     desk.priorities().update_priority(request).await.unwrap();
     let renamed = Customer { name: "Sample Ltd".to_owned(), etag: "2".to_owned(), ..one.customer.clone() };
     desk.heard(&renamed).await;
     let update = desk.update(Ticket { summary: "Screen".to_owned(), ..ticket.clone() }, &["summary"]).await.unwrap();
 
     let first_id = then.evaluation.as_ref().unwrap().id.clone();
-    let again = explain(&desk, ExplainTicketRequest { evaluation_id: first_id.clone(), ..of(&ticket.id) }).await.unwrap();
+    let again =
+        explain(&desk, ExplainTicketRequest { evaluation_id: first_id.clone(), ..of(&ticket.id) }).await.unwrap();
     assert_eq!(again, then);
     // Also by a service that was started since, and knows nothing of it.
     desk.suite.restart::<concierge_ticket_rule::TicketRule>().await;
@@ -121,7 +124,10 @@ async fn tells_of_rules_facts_and_configuration_as_they_were() {
     assert_eq!(names(&now.traces), ["new", "second name"]);
     let evaluation = now.evaluation.unwrap();
     assert_eq!(evaluation.id, update.evaluation.unwrap().evaluation_id);
-    assert_eq!((evaluation.cause(), evaluation.previous_evaluation_id.as_str()), (EvaluationCause::Updated, first_id.as_str()));
+    assert_eq!(
+        (evaluation.cause(), evaluation.previous_evaluation_id.as_str()),
+        (EvaluationCause::Updated, first_id.as_str())
+    );
     assert_eq!(evaluation.changed_fields, ["ticket.summary"]);
     assert_eq!(evaluation.ticket_before.unwrap().summary, "Screen");
 }

@@ -2,8 +2,8 @@
 
 use concierge_proto::ticket_rule::{
     CreateStatusRequest, CreateTicketTypeRequest, DeleteRuleRequest, DeleteStatusRequest, DeleteTicketTypeRequest,
-    GetStatusRequest, ListStatusesRequest, RuleOutcomes, Status, StatusCategory, Ticket, TicketType, UndeleteRuleRequest,
-    UndeleteStatusRequest, UpdateStatusRequest,
+    GetStatusRequest, ListStatusesRequest, RuleOutcomes, Status, StatusCategory, Ticket, TicketType,
+    UndeleteRuleRequest, UndeleteStatusRequest, UpdateStatusRequest,
 };
 use concierge_testkit::request_id;
 use tonic::Code;

@@ -99,7 +99,8 @@ async fn rejects_a_team_that_was_deleted() {
 #[tokio::test]
 async fn stays_while_an_open_ticket_or_a_rule_names_it() {
     let mut desk = Desk::alone().await;
-    let delete = |id: &str| DeleteTicketTypeRequest { id: id.to_owned(), etag: String::new(), request_id: request_id() };
+    let delete =
+        |id: &str| DeleteTicketTypeRequest { id: id.to_owned(), etag: String::new(), request_id: request_id() };
     let in_use = because(Code::FailedPrecondition, "RECORD_IN_USE");
     let one = desk.heard_of_one().await;
     desk.log(Ticket { type_id: INCIDENT.to_owned(), ..one.ticket("Printer") }).await.unwrap();
