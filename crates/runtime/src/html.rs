@@ -9,9 +9,50 @@ static ALLOWED: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut allowed = Builder::empty();
     allowed
         .tags(HashSet::from([
-            "a", "abbr", "b", "blockquote", "br", "caption", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2",
-            "h3", "h4", "h5", "h6", "hr", "i", "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "s", "small", "span",
-            "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul",
+            "a",
+            "abbr",
+            "b",
+            "blockquote",
+            "br",
+            "caption",
+            "code",
+            "dd",
+            "del",
+            "div",
+            "dl",
+            "dt",
+            "em",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "hr",
+            "i",
+            "ins",
+            "kbd",
+            "li",
+            "mark",
+            "ol",
+            "p",
+            "pre",
+            "q",
+            "s",
+            "small",
+            "span",
+            "strong",
+            "sub",
+            "sup",
+            "table",
+            "tbody",
+            "td",
+            "tfoot",
+            "th",
+            "thead",
+            "tr",
+            "u",
+            "ul",
         ]))
         // What these contain is no text for people.
         .clean_content_tags(HashSet::from(["script", "style", "title", "textarea", "noscript", "template"]))
@@ -55,7 +96,9 @@ mod tests {
         for kept in ["https://example.com/a?b=c", "mailto:ann@example.com"] {
             assert!(sanitize(&format!("<a href=\"{kept}\">x</a>")).contains(kept), "{kept}");
         }
-        for gone in ["http://example.com", "javascript:x()", "JaVaScRiPt:x()", "data:text/html,x", "/relative", "//host"] {
+        for gone in
+            ["http://example.com", "javascript:x()", "JaVaScRiPt:x()", "data:text/html,x", "/relative", "//host"]
+        {
             let clean = sanitize(&format!("<a href=\"{gone}\">x</a>"));
             assert!(!clean.contains("href"), "{clean}");
         }

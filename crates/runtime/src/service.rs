@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use concierge_proto::{
-    CreateRequest, DeleteRequest, GetRequest, ListRequest, Mutation, PermissionSet, Record, Redact, UndeleteRequest, UpdateRequest,
+    CreateRequest, DeleteRequest, GetRequest, ListRequest, Mutation, PermissionSet, Record, Redact, UndeleteRequest,
+    UpdateRequest,
 };
 use futures::future::BoxFuture;
 use prost::Message;
@@ -96,9 +97,8 @@ impl Service {
 
     /// Opens a transaction for the call that this task serves, or for the service's own work.
     pub async fn begin(&self) -> Result<Tx, Error> {
-        let call = Call::current().unwrap_or_else(|| {
-            Arc::new(Call::internal(self.clock().new_id().to_string(), Duration::from_secs(60)))
-        });
+        let call = Call::current()
+            .unwrap_or_else(|| Arc::new(Call::internal(self.clock().new_id().to_string(), Duration::from_secs(60))));
         Tx::begin(self.pool(), call, Arc::clone(self.clock()), self.name()).await
     }
 
@@ -215,10 +215,8 @@ impl Service {
         Q: UndeleteRequest<Record = S::Record>,
         Q::Response: Clone + Redact,
     {
-        self.write(request, |tx, request| {
-            Box::pin(async move { Ok(tx.undelete::<S>(request.id()).await?.into()) })
-        })
-        .await
+        self.write(request, |tx, request| Box::pin(async move { Ok(tx.undelete::<S>(request.id()).await?.into()) }))
+            .await
     }
 
     /// `List…`: one page, one round trip.
@@ -247,7 +245,8 @@ impl Service {
             .page_tokens
             .get_or_try_init(|| async {
                 let key: Vec<u8> = sqlx::query_scalar("select page_token_key from feed").fetch_one(self.pool()).await?;
-                let key = <[u8; 32]>::try_from(key).map_err(|_| Error::internal("the key of page tokens has no 32 bytes"))?;
+                let key =
+                    <[u8; 32]>::try_from(key).map_err(|_| Error::internal("the key of page tokens has no 32 bytes"))?;
                 Ok(PageTokens::new(key))
             })
             .await

@@ -18,12 +18,27 @@ pub struct Upstream {
     channel: Channel,
     tokens: Arc<ServiceTokens>,
     clock: SharedClock,
+    patience: Duration,
 }
+
+/// How long to wait for an answer that one can do without.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Upstream {
     /// The service of that name behind a channel.
     pub fn new(name: &'static str, channel: Channel, tokens: Arc<ServiceTokens>, clock: SharedClock) -> Self {
-        Self { name, channel, tokens, clock }
+        Self { name, channel, tokens, clock, patience: PATIENCE }
+    }
+
+    /// The same, with another [`Upstream::patience`]: tests on a busy machine have more.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// How long to wait for an answer that one can do without: 100 ms.
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Its name, such as `directory`.

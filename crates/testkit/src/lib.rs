@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod database;
+pub mod smtp;
 pub mod suite;
 
 pub use clock::TestClock;

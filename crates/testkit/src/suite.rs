@@ -14,7 +14,7 @@ use concierge_runtime::layers::{Admission, Layers};
 use concierge_runtime::program::{Host, HostOptions, Program};
 use concierge_runtime::seal::Sealer;
 use concierge_runtime::upstream::Upstream;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -80,9 +80,17 @@ pub struct Suite {
     pub clock: Arc<TestClock>,
     /// Signs every token.
     pub signer: Arc<Signer>,
-    listeners: HashMap<&'static str, std::net::TcpListener>,
+    /// Bound and not yet listening: who connects is refused, as by a service that is away.
+    sockets: HashMap<&'static str, TcpSocket>,
     addresses: HashMap<&'static str, SocketAddr>,
     running: HashMap<&'static str, Running>,
+}
+
+/// A socket of its own port, bound and not listening.
+fn socket() -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    socket
 }
 
 const SERVICES: [&str; 3] = ["directory", "ticket-rule", "notification"];
@@ -90,17 +98,22 @@ const SERVICES: [&str; 3] = ["directory", "ticket-rule", "notification"];
 impl Suite {
     /// A suite of which nothing runs yet. Addresses are set aside, so services find each other in any order.
     pub fn new() -> Self {
+        // What goes wrong inside a service is told to nobody but its log: a failing test shows it.
+        let log = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::ERROR)
+            .with_ansi(false);
+        let _ = log.try_init();
         let pem = Signer::generate([7; 32]);
         let signer = Arc::new(Signer::from_pem(&pem, ISSUER).expect("a generated key"));
-        let mut listeners = HashMap::new();
+        let mut sockets = HashMap::new();
         let mut addresses = HashMap::new();
         for name in SERVICES {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-            listener.set_nonblocking(true).expect("a socket");
-            addresses.insert(name, listener.local_addr().expect("a bound socket"));
-            listeners.insert(name, listener);
+            let socket = socket();
+            addresses.insert(name, socket.local_addr().expect("a bound socket"));
+            sockets.insert(name, socket);
         }
-        Self { clock: Arc::default(), signer, listeners, addresses, running: HashMap::new() }
+        Self { clock: Arc::default(), signer, sockets, addresses, running: HashMap::new() }
     }
 
     /// Starts a service on a fresh database.
@@ -113,16 +126,14 @@ impl Suite {
 
     /// Starts another replica of a running service, on the same database and a port of its own; it is the caller's.
     pub async fn replica<P: Program>(&mut self) -> Running {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("a socket");
-        self.listeners.insert(P::NAME, listener);
+        self.sockets.insert(P::NAME, socket());
         let database = self.service(P::NAME).database.share();
         self.start_on::<P>(database).await
     }
 
     async fn start_on<P: Program>(&mut self, database: TestDatabase) -> Running {
-        let listener = self.listeners.remove(P::NAME).expect("a service starts once; then start a replica");
-        let listener = TcpListener::from_std(listener).expect("a socket");
+        let socket = self.sockets.remove(P::NAME).expect("a service starts once; then start a replica");
+        let listener = socket.listen(1024).expect("a bound socket");
         let address = listener.local_addr().expect("a bound socket");
         let clock: Arc<dyn concierge_runtime::clock::Clock> = self.clock.clone();
         let service = Service::new(P::NAME, database.pool.clone(), clock);
@@ -163,7 +174,8 @@ impl Suite {
     fn upstream(&self, me: &'static str, name: &'static str) -> Upstream {
         let clock: Arc<dyn concierge_runtime::clock::Clock> = self.clock.clone();
         let tokens = ServiceTokens::new(Arc::clone(&self.signer), me, name, ["*"]);
-        Upstream::new(name, self.channel(name), Arc::new(tokens), clock)
+        // Who is away is away at once, and a machine that runs many tests is slow.
+        Upstream::new(name, self.channel(name), Arc::new(tokens), clock).with_patience(Duration::from_secs(20))
     }
 
     /// A running service.
@@ -184,14 +196,16 @@ impl Suite {
         let address = old.address;
         drop(old);
         // The aborted server lets go of its socket as soon as its task is dropped.
-        let listener = loop {
-            match std::net::TcpListener::bind(address) {
-                Ok(listener) => break listener,
+        let socket = loop {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            // Connections of the killed one may linger.
+            socket.set_reuseaddr(true).expect("a socket");
+            match socket.bind(address) {
+                Ok(()) => break socket,
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         };
-        listener.set_nonblocking(true).expect("a socket");
-        self.listeners.insert(P::NAME, listener);
+        self.sockets.insert(P::NAME, socket);
         let running = self.start_on::<P>(database).await;
         self.running.insert(P::NAME, running);
     }

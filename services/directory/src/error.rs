@@ -225,9 +225,7 @@ impl Failure for Error {
             Self::UserOfOtherCustomer { field, .. } => {
                 Violations::one(field.clone(), "must be a user of the customer of the site")
             }
-            Self::SiteOfOtherCustomer { field, .. } => {
-                Violations::one(field.clone(), "must be a site of the customer")
-            }
+            Self::SiteOfOtherCustomer { field, .. } => Violations::one(field.clone(), "must be a site of the customer"),
             Self::AgentNotInTeam { field, .. } => Violations::one(field.clone(), "must be a member of the team"),
             Self::PermissionUnknown { permissions } => {
                 let mut violations = Violations::default();

@@ -52,8 +52,7 @@ impl Program for Notification {
     }
 
     fn routes(host: &Host) -> tonic::service::Routes {
-        let notification =
-            Self { service: host.service.clone(), host: host.clone(), desk: host.service.shared() };
+        let notification = Self { service: host.service.clone(), host: host.clone(), desk: host.service.shared() };
         let feed = host
             .feed
             .clone()

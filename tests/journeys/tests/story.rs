@@ -481,8 +481,8 @@ async fn an_important_user_is_never_treated_like_any_other() {
         .unwrap();
     for draft in [false, true] {
         let on = shown(&mut popups, draft).await;
-        let counts = [PopupKind::VipUser, PopupKind::VipCustomer, PopupKind::Note, PopupKind::Rule]
-            .map(|kind| kinds(&on, kind));
+        let counts =
+            [PopupKind::VipUser, PopupKind::VipCustomer, PopupKind::Note, PopupKind::Rule].map(|kind| kinds(&on, kind));
         assert_eq!(counts, [1, 0, 3, 1], "draft {draft}: {on:?}");
     }
     popups
@@ -521,8 +521,7 @@ async fn an_important_user_is_never_treated_like_any_other() {
     // disabled themselves (decision 6).
     let set = async |users: &mut UserServiceClient<Api>, user: &User, active: bool| {
         let user = User { id: user.id.clone(), active: Some(active), ..Default::default() };
-        let request =
-            UpdateUserRequest { user: Some(user), update_mask: mask(&["active"]), request_id: request_id() };
+        let request = UpdateUserRequest { user: Some(user), update_mask: mask(&["active"]), request_id: request_id() };
         users.update_user(request).await.unwrap();
     };
     set(&mut users, &plain, false).await;
@@ -559,4 +558,3 @@ async fn an_important_user_is_never_treated_like_any_other() {
     let again = tickets.get_ticket(GetTicketRequest { id: ticket.id.clone() }).await.unwrap().into_inner();
     assert_eq!(again.ticket.unwrap().id, ticket.id);
 }
-

@@ -217,7 +217,8 @@ impl<E: Effects> Consumer<E> {
             while !events.is_empty() {
                 let rest = events.split_off(events.len().min(BATCH));
                 // The last batch moves past what was filtered out.
-                let to = if rest.is_empty() { part.position } else { events.last().map_or(part.position, |e| e.position) };
+                let to =
+                    if rest.is_empty() { part.position } else { events.last().map_or(part.position, |e| e.position) };
                 self.apply(&mut cursor, feed_id, to, &events).await?;
                 events = rest;
             }
@@ -290,16 +291,15 @@ impl<E: Effects> Consumer<E> {
         let (feed_id, position) = head.ok_or(Error::UpstreamUnavailable { service: self.upstream.name() })?;
         projection::tombstone(tx.conn().await?, &self.record_types, number).await?;
         self.effects.restored(&mut tx).await?;
-        let moved = sqlx::query(
-            "update feed_cursors set position = $2, feed_id = $3 where feed = $1 and lease_epoch = $4",
-        )
-        .bind(self.upstream.name())
-        .bind(position)
-        .bind(feed_id)
-        .bind(epoch)
-        .execute(tx.conn().await?)
-        .await
-        .map_err(Error::from)?;
+        let moved =
+            sqlx::query("update feed_cursors set position = $2, feed_id = $3 where feed = $1 and lease_epoch = $4")
+                .bind(self.upstream.name())
+                .bind(position)
+                .bind(feed_id)
+                .bind(epoch)
+                .execute(tx.conn().await?)
+                .await
+                .map_err(Error::from)?;
         if moved.rows_affected() == 0 {
             tx.rollback().await?;
             return Err(Stopped::LeaseLost);

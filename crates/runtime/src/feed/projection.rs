@@ -68,13 +68,12 @@ pub async fn get_many<R: Record>(conn: &mut PgConnection, ids: &[&str]) -> Resul
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query(
-        "select record, version, deleted from projections where record_type = $1 and record_id = any($2)",
-    )
-    .bind(R::TYPE)
-    .bind(ids)
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        sqlx::query("select record, version, deleted from projections where record_type = $1 and record_id = any($2)")
+            .bind(R::TYPE)
+            .bind(ids)
+            .fetch_all(conn)
+            .await?;
     rows.iter().map(projected).collect()
 }
 

@@ -129,8 +129,6 @@ async fn own(service: &Service, after: i64) -> Result<Vec<(i64, event::Revocatio
     .fetch_all(service.pool())
     .await?;
     rows.into_iter()
-        .map(|(position, bytes)| {
-            Ok((position, event::Revocation::decode(bytes.as_slice()).map_err(Error::internal)?))
-        })
+        .map(|(position, bytes)| Ok((position, event::Revocation::decode(bytes.as_slice()).map_err(Error::internal)?)))
         .collect()
 }

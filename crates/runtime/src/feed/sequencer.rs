@@ -49,13 +49,16 @@ pub async fn run(service: Service, head: watch::Sender<i64>, stop: CancellationT
 pub async fn number(pool: &PgPool) -> Result<i64, Error> {
     loop {
         let (waiting, head): (bool, i64) =
-            sqlx::query_as("select exists (select from outbox where position is null), head from feed").fetch_one(pool).await?;
+            sqlx::query_as("select exists (select from outbox where position is null), head from feed")
+                .fetch_one(pool)
+                .await?;
         if !waiting {
             return Ok(head);
         }
         // The lock is taken in a statement of its own: the numbering statement's snapshot must be newer than the
         // commit of the sequencer before us.
-        let mut tx = pool.begin_with(sqlx::AssertSqlSafe(format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))).await?;
+        let mut tx =
+            pool.begin_with(sqlx::AssertSqlSafe(format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))).await?;
         sqlx::query(
             "with waiting as (select seq from outbox where position is null order by seq limit $1),
              numbered as (select seq, (select head from feed) + row_number() over (order by seq) as position from waiting),

@@ -33,9 +33,10 @@ const POLL: Duration = Duration::from_secs(1);
 type Page = BoxFuture<'static, Result<(Vec<RecordChanged>, Option<Uuid>), Error>>;
 
 /// One type of record that a snapshot can hold.
+#[derive(Clone)]
 struct Source {
     record_type: &'static str,
-    page: Box<dyn Fn(PgPool, Uuid) -> Page + Send + Sync>,
+    page: Arc<dyn Fn(PgPool, Uuid) -> Page + Send + Sync>,
 }
 
 /// The feed of one service.
@@ -64,11 +65,10 @@ impl FeedServer {
     pub fn with<S: Resource>(mut self) -> Self {
         let source = Source {
             record_type: S::Record::TYPE,
-            page: Box::new(|pool, after| Box::pin(async move { page::<S>(&pool, after).await })),
+            page: Arc::new(|pool, after| Box::pin(async move { page::<S>(&pool, after).await })),
         };
-        if let Some(sources) = Arc::get_mut(&mut self.sources) {
-            sources.push(source);
-        }
+        // The host keeps a feed without sources: what is shared with it is copied.
+        Arc::make_mut(&mut self.sources).push(source);
         self
     }
 }

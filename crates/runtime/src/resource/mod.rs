@@ -11,12 +11,12 @@ mod write;
 
 use std::future::Future;
 
-use concierge_proto::error::Reason;
 use concierge_proto::Record;
+use concierge_proto::error::Reason;
 
 pub use list::Only;
-pub(crate) use read::in_scope;
 pub use read::Loader;
+pub(crate) use read::in_scope;
 pub use rows::{decode, decode_from, encode};
 pub(crate) use statements::Statements;
 
@@ -121,9 +121,9 @@ pub struct Unique {
 /// Maps a broken constraint of the resource to what it means.
 pub(crate) fn taken<S: Resource>(error: Error) -> Error {
     crate::db::constraint(error, |name| {
-        S::UNIQUE.iter().find(|u| u.constraint == name).map(|u| Error::Taken {
-            reason: u.reason,
-            field: format!("{}.{}", <S::Record as Record>::TYPE, u.field),
-        })
+        S::UNIQUE
+            .iter()
+            .find(|u| u.constraint == name)
+            .map(|u| Error::Taken { reason: u.reason, field: format!("{}.{}", <S::Record as Record>::TYPE, u.field) })
     })
 }

@@ -92,7 +92,8 @@ impl<S: Resource> Loader<S> {
                 // Those who went away need no answer.
                 state.waiting.retain(|(_, waiter)| !waiter.is_closed());
                 let from = state.waiting.len().saturating_sub(BATCH);
-                let batch = if from == 0 { std::mem::take(&mut state.waiting) } else { state.waiting.drain(..BATCH).collect() };
+                let batch =
+                    if from == 0 { std::mem::take(&mut state.waiting) } else { state.waiting.drain(..BATCH).collect() };
                 if batch.is_empty() {
                     state.running -= 1;
                     return;

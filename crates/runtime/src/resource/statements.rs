@@ -55,9 +55,8 @@ impl Statements {
             names.push("search".to_owned());
         }
         let n = names.len();
-        let parameters = |from: usize, count: usize| {
-            (from..from + count).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ")
-        };
+        let parameters =
+            |from: usize, count: usize| (from..from + count).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
         let trail = format!(
             "history as (insert into changes ({HISTORY}) values ({})) insert into outbox ({OUTBOX}) values ({})",
             parameters(n + 1, 13),
@@ -95,7 +94,8 @@ pub(crate) fn live(table: &'static str) -> &'static str {
         return found;
     }
     let made: &'static str = Box::leak(
-        format!("select id from {table} where id = any($1) and delete_time is null order by id for share").into_boxed_str(),
+        format!("select id from {table} where id = any($1) and delete_time is null order by id for share")
+            .into_boxed_str(),
     );
     ALL.write().unwrap_or_else(PoisonError::into_inner).entry(table).or_insert(made)
 }

@@ -206,17 +206,19 @@ impl Tx {
     async fn count_children(&mut self, child: &Child, id: &str) -> Result<i64, Error> {
         let Ok(id) = id.parse::<Uuid>() else { return Ok(0) };
         let condition = if child.many { "@> array[$1]" } else { "= $1" };
-        let sql = format!(
-            "select count(*) from {} where {} {condition} and delete_time is null",
-            child.table, child.column
-        );
+        let sql =
+            format!("select count(*) from {} where {} {condition} and delete_time is null", child.table, child.column);
         // Made of names in the service's own code.
         let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_one(self.conn().await?).await?;
         Ok(row.try_get(0)?)
     }
 
     /// Checks that what changed references name is there and live, and keeps it so until the end of the transaction.
-    pub async fn check_references<S: Resource>(&mut self, before: Option<&S::Record>, after: &S::Record) -> Result<(), Error> {
+    pub async fn check_references<S: Resource>(
+        &mut self,
+        before: Option<&S::Record>,
+        after: &S::Record,
+    ) -> Result<(), Error> {
         let mut violations = Violations::default();
         for reference in S::REFERENCES {
             let Some(index) = S::Record::index_of(reference.field) else { continue };
@@ -330,36 +332,33 @@ impl Tx {
         let id: Uuid = after.id().parse().map_err(Error::internal)?;
         let Told { event_type, payload_type, payload } = tell(after, version, &fields);
         let history = outbox::redacted(after).encode_to_vec();
-        add_all(
-            arguments,
-            |a| {
-                a.add(version)?;
-                if S::SEARCH {
-                    a.add(S::search(after))?;
-                }
-                a.add(S::Record::TYPE)?;
-                a.add(id)?;
-                a.add(version)?;
-                a.add(operation as i32)?;
-                a.add(self.now)?;
-                a.add(actor.kind as i32)?;
-                a.add(actor.subject)?;
-                a.add(actor.on_behalf_of)?;
-                a.add(&self.request_id)?;
-                a.add(self.method())?;
-                a.add(fields)?;
-                a.add(history)?;
-                // Once for both: a change has the id of the event that told of it.
-                a.add(event_id)?;
-                a.add(event_type)?;
-                a.add(subject)?;
-                a.add(self.now)?;
-                a.add(&self.call.traceparent)?;
-                a.add(self.cause)?;
-                a.add(payload_type)?;
-                a.add(payload)
-            },
-        )
+        add_all(arguments, |a| {
+            a.add(version)?;
+            if S::SEARCH {
+                a.add(S::search(after))?;
+            }
+            a.add(S::Record::TYPE)?;
+            a.add(id)?;
+            a.add(version)?;
+            a.add(operation as i32)?;
+            a.add(self.now)?;
+            a.add(actor.kind as i32)?;
+            a.add(actor.subject)?;
+            a.add(actor.on_behalf_of)?;
+            a.add(&self.request_id)?;
+            a.add(self.method())?;
+            a.add(fields)?;
+            a.add(history)?;
+            // Once for both: a change has the id of the event that told of it.
+            a.add(event_id)?;
+            a.add(event_type)?;
+            a.add(subject)?;
+            a.add(self.now)?;
+            a.add(&self.call.traceparent)?;
+            a.add(self.cause)?;
+            a.add(payload_type)?;
+            a.add(payload)
+        })
     }
 }
 

@@ -56,7 +56,10 @@ mod tests {
     #[test]
     fn only_what_is_taken_away_counts() {
         let user = User { site_id: "s".into(), role_ids: vec!["a".into()], active: Some(true), ..Default::default() };
-        assert_eq!(loss(&user, &User { name: "New".into(), role_ids: vec!["b".into(), "a".into()], ..user.clone() }), None);
+        assert_eq!(
+            loss(&user, &User { name: "New".into(), role_ids: vec!["b".into(), "a".into()], ..user.clone() }),
+            None
+        );
         assert!(loss(&user, &User { active: Some(false), ..user.clone() }).is_some());
         assert!(loss(&user, &User { role_ids: vec![], ..user.clone() }).is_some());
         assert!(loss(&user, &User { site_id: "t".into(), ..user.clone() }).is_some());

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use concierge_proto::directory::{BatchGetUsersResponse, User};
 use concierge_proto::Fields as _;
+use concierge_proto::directory::{BatchGetUsersResponse, User};
 use concierge_runtime::resource::decode;
 use concierge_runtime::{Call, Error, Service};
 use uuid::Uuid;

@@ -92,6 +92,77 @@ impl Position {
     }
 
     fn values(&self) -> [Value; 4] {
-        [Value::Int(self.tier.into()), Value::Int(self.rank.into()), Value::Text(self.names.clone()), Value::Id(self.id)]
+        [
+            Value::Int(self.tier.into()),
+            Value::Int(self.rank.into()),
+            Value::Text(self.names.clone()),
+            Value::Id(self.id),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod scratch {
+    use super::*;
+    #[tokio::test]
+    async fn scratch_bench() {
+        let queries = [
+            "smith",
+            "an",
+            "a",
+            "johnso",
+            "chrisx",
+            "john smith",
+            "smith john",
+            "j s",
+            "john smi",
+            "jo sm",
+            "a e",
+            "john smit",
+            "mar",
+            "marx",
+            "maria",
+            "anna lee",
+            "john mueller",
+            "example",
+            "com",
+            "de",
+            "49301234567",
+            "4930",
+            "gmail",
+            "john.smith17@",
+            "zzzz",
+            "christopher johnson",
+            "ann",
+            "lee",
+        ];
+        let mut table = std::collections::BTreeMap::new();
+        for db in ["small", "big"] {
+            let options = sqlx::postgres::PgConnectOptions::new()
+                .socket("/tmp/d1pg")
+                .port(7999)
+                .username("postgres")
+                .database(db)
+                .options([("jit", "off")]);
+            let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+            let service = Service::new("directory", pool, std::sync::Arc::new(concierge_runtime::clock::SystemClock));
+            for q in queries {
+                for filter in ["", "active = true"] {
+                    let request = SearchUsersRequest { query: q.into(), filter: filter.into(), ..Default::default() };
+                    let mut times = Vec::new();
+                    let mut n = 0;
+                    for _ in 0..7 {
+                        let t = std::time::Instant::now();
+                        n = search(&service, &request).await.unwrap().results.len();
+                        times.push(t.elapsed().as_secs_f64() * 1e3);
+                    }
+                    times.sort_by(f64::total_cmp);
+                    table.entry((q, filter)).or_insert_with(Vec::new).push((n, times[3]));
+                }
+            }
+        }
+        for (k, v) in table {
+            println!("{:20} {:14} {:?} ratio {:.1}", k.0, k.1, v, v[1].1 / v[0].1);
+        }
     }
 }

@@ -143,7 +143,8 @@ impl Statement<'_> {
     ) -> Option<QueryBuilder<Postgres>> {
         let limit = i64::from(self.search.limit) + 1;
         let mut sql = QueryBuilder::<Postgres>::new("select ");
-        sql.push(columns()).push(", f.tier, f.rank, f.names, s.name, c.name, u.active and s.active and c.active from (");
+        sql.push(columns())
+            .push(", f.tier, f.rank, f.names, s.name, c.name, u.active and s.active and c.active from (");
         let mut parts = 0;
         for &tier in tiers {
             for rank in [0, 1] {

@@ -17,7 +17,9 @@ use concierge_proto::directory::{
     CreateSiteRequest, CreateUserRequest, CreateUserRoleRequest, Customer, Site, SiteContactType, UpdateAgentRequest,
     UpdateUserRequest, User, UserRole,
 };
+use concierge_proto::event::Revocation;
 use concierge_testkit::{Api, Suite, Who, request_id};
+use prost::Message as _;
 use prost_types::FieldMask;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -116,6 +118,25 @@ impl Desk {
     pub(crate) async fn user_role(&self, role: UserRole) -> UserRole {
         let request = CreateUserRoleRequest { user_role: Some(role), request_id: request_id() };
         self.user_roles().create_user_role(request).await.unwrap().into_inner().user_role.unwrap()
+    }
+
+    /// Whose tokens were revoked since the last time this was asked: `subject/…`, `site/…` or `customer/…`.
+    pub(crate) async fn revoked(&mut self) -> Vec<String> {
+        let payloads: Vec<Vec<u8>> =
+            sqlx::query_scalar("delete from outbox where type = 'revocation.created' returning payload")
+                .fetch_all(&self.suite.service("directory").database.pool)
+                .await
+                .unwrap();
+        let told = payloads.iter().map(|bytes| {
+            let r = Revocation::decode(bytes.as_slice()).unwrap();
+            [("subject", r.subject), ("site", r.site_id), ("customer", r.customer_id)]
+                .into_iter()
+                .find_map(|(what, id)| (!id.is_empty()).then(|| format!("{what}/{id}")))
+                .unwrap()
+        });
+        let mut told: Vec<String> = told.collect();
+        told.sort();
+        told
     }
 
     pub(crate) async fn contact_type(&self, name: &str) -> SiteContactType {

@@ -18,11 +18,8 @@ async fn start() -> (Suite, EventFeedServiceClient<Api>, Service) {
 
 async fn insert(service: &Service, name: &str) -> Tx {
     let mut tx = service.begin().await.unwrap();
-    let relationship = Relationship {
-        name: name.to_owned(),
-        entity: RelationshipEntity::Customer.into(),
-        ..Default::default()
-    };
+    let relationship =
+        Relationship { name: name.to_owned(), entity: RelationshipEntity::Customer.into(), ..Default::default() };
     tx.insert_own::<Relationships>(relationship).await.unwrap();
     tx
 }

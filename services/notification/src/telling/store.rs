@@ -1,10 +1,12 @@
 //! Writing deliveries and inbox items.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use concierge_proto::event::{Event, TicketEvent};
 use concierge_proto::notification::{AttemptOutcome, Channel, DeliveryAttempt, DeliveryState, RecipientKind};
 use concierge_proto::record::timestamp;
+use concierge_proto::ticket_rule::Ticket;
 use concierge_runtime::html::sanitize;
 use concierge_runtime::{Error, Tx};
 use sqlx::{Postgres, QueryBuilder};
@@ -15,7 +17,7 @@ use super::plan::Planned;
 use super::words::Words;
 use crate::email_sender::store::{Account, accounts};
 use crate::sending::{ATTEMPTS, PATIENCE, encode};
-use crate::template::Template;
+use crate::template::{Placeholder, Template};
 
 /// The longest subject.
 const SUBJECT: usize = 1_000;
@@ -48,9 +50,55 @@ struct Row<'a> {
     id: Uuid,
     planned: &'a Planned<'a>,
     state: DeliveryState,
+    text: Arc<Text>,
+    message_id: String,
+}
+
+/// What somebody is told.
+#[derive(Debug, Default)]
+struct Text {
     subject: String,
     body_html: String,
-    message_id: String,
+}
+
+/// The definition, whether an agent reads it, and the reader's name if the template uses it.
+type Reader<'a> = (Option<Uuid>, bool, Option<&'a str>);
+
+/// Templates filled in for an event: once for all who read the same.
+struct Filled<'a> {
+    told: &'a TicketEvent,
+    ticket: &'a Ticket,
+    people: &'a People,
+    by_reader: HashMap<Reader<'a>, Arc<Text>>,
+}
+
+impl<'a> Filled<'a> {
+    fn text(&mut self, planned: &'a Planned<'_>) -> Arc<Text> {
+        let (subject, body) = match planned.definition {
+            Some(definition) => (&definition.subject, &definition.body),
+            None => (&DEFAULT.subject, &DEFAULT.body),
+        };
+        let named = [subject, body].iter().any(|template| template.uses(Placeholder::RecipientName));
+        let for_agent = planned.person.kind == RecipientKind::Agent;
+        let reader = (planned.definition.map(|d| d.id), for_agent, named.then_some(planned.person.name.as_str()));
+        let (told, ticket, facts) = (self.told, self.ticket, self.people.facts());
+        let filled = self.by_reader.entry(reader).or_insert_with(|| {
+            let words = Words {
+                told,
+                ticket,
+                facts,
+                event_type: planned.event_type,
+                rule_id: planned.definition.map_or("", |d| d.rule_id.as_str()),
+                for_agent,
+                recipient: &planned.person.name,
+            };
+            Arc::new(Text {
+                subject: subject.line(SUBJECT, |p| words.value(p)),
+                body_html: sanitize(&body.html(BODY, |p| words.value(p))),
+            })
+        });
+        Arc::clone(filled)
+    }
 }
 
 /// Writes what was planned, and puts into inboxes what goes there; returns whose inboxes. One round trip for deliveries,
@@ -70,35 +118,22 @@ pub(super) async fn insert(
     } else {
         Vec::new()
     };
+    let mut filled = Filled { told, ticket, people, by_reader: HashMap::new() };
     let rows: Vec<Row<'_>> = planned
         .iter()
         .map(|planned| {
             let id = tx.new_id();
             if planned.suppressed {
-                let (subject, body_html, message_id) = (String::new(), String::new(), String::new());
-                return Row { id, planned, state: DeliveryState::Suppressed, subject, body_html, message_id };
+                let (text, message_id) = (Arc::default(), String::new());
+                return Row { id, planned, state: DeliveryState::Suppressed, text, message_id };
             }
-            let words = Words {
-                told,
-                ticket,
-                facts: people.facts(),
-                event_type: planned.event_type,
-                rule_id: planned.definition.map_or("", |d| d.rule_id.as_str()),
-                for_agent: planned.person.kind == RecipientKind::Agent,
-                recipient: &planned.person.name,
-            };
-            let (subject, body) = match planned.definition {
-                Some(definition) => (&definition.subject, &definition.body),
-                None => (&DEFAULT.subject, &DEFAULT.body),
-            };
             let by_email = planned.channel == Channel::Email;
             let wanted = planned.definition.and_then(|d| d.sender);
             Row {
                 id,
                 planned,
                 state: if by_email { DeliveryState::Pending } else { DeliveryState::Sent },
-                subject: subject.line(SUBJECT, |p| words.value(p)),
-                body_html: sanitize(&body.html(BODY, |p| words.value(p))),
+                text: filled.text(planned),
                 message_id: if by_email { format!("<{id}@{}>", domain(&senders, wanted)) } else { String::new() },
             }
         })
@@ -160,7 +195,7 @@ async fn insert_deliveries(
             .push_bind(i32::from(row.state))
             .push_bind(i32::from(planned.reason))
             .push_bind(planned.other_definition)
-            .push_bind(row.subject.clone())
+            .push_bind(row.text.subject.clone())
             .push_bind(row.message_id.clone())
             .push_bind(sent.then(|| in_inbox.clone()))
             .push_bind(i64::from(sent))
@@ -172,7 +207,7 @@ async fn insert_deliveries(
             .push_bind(planned.person_key())
             .push_bind(person.name.clone())
             // What an inbox holds is not kept twice.
-            .push_bind(if by_email { row.body_html.clone() } else { String::new() })
+            .push_bind(if by_email { row.text.body_html.clone() } else { String::new() })
             .push_bind(planned.definition.and_then(|d| d.sender))
             .push_bind(pending.then_some(now))
             .push_bind(ATTEMPTS)
@@ -229,8 +264,8 @@ async fn put_into_inboxes(
                 .push_bind(i32::from(row.planned.event_type))
                 .push_bind(ticket_id)
                 .push_bind(ticket_number)
-                .push_bind(row.subject.clone())
-                .push_bind(row.body_html.clone())
+                .push_bind(row.text.subject.clone())
+                .push_bind(row.text.body_html.clone())
                 .push_bind(now)
                 .push_bind(now)
                 .push_bind(1_i64);

@@ -60,7 +60,7 @@ impl Template {
             let name = inside.trim();
             match Placeholder::named(name).filter(|p| allowed(*p)) {
                 Some(placeholder) => parts.push(Part::Value { placeholder, in_tag }),
-                None => problems.push(Problem { line, what: unknown(name) }),
+                None => problems.push(Problem { line, what: unknown(name, &allowed) }),
             }
             line += inside.matches('\n').count();
             rest = &opened[end + 2..];
@@ -69,6 +69,11 @@ impl Template {
             parts.push(Part::Text(rest.to_owned()));
         }
         if problems.is_empty() { Ok(Self { parts }) } else { Err(problems) }
+    }
+
+    /// Whether it uses this value.
+    pub(crate) fn uses(&self, wanted: Placeholder) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Value { placeholder, .. } if *placeholder == wanted))
     }
 
     /// Fills in plain text of one line, of at most `longest` characters.
@@ -100,10 +105,11 @@ impl Template {
     }
 }
 
-fn unknown(name: &str) -> String {
+fn unknown(name: &str, allowed: impl Fn(Placeholder) -> bool) -> String {
     let name: String = name.chars().take(100).collect();
     let near = Placeholder::ALL
         .into_iter()
+        .filter(|p| allowed(*p))
         .map(|p| (distance(p.name(), &name), p.name()))
         .min()
         .filter(|(distance, _)| *distance <= 2)

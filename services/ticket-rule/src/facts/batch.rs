@@ -8,8 +8,6 @@ use concierge_runtime::Call;
 use concierge_runtime::upstream::Upstream;
 use tokio::sync::oneshot;
 
-use super::BUDGET;
-
 /// So many questions go into one request: what directory takes.
 const BATCH: usize = 500;
 /// So many requests are on their way at a time.
@@ -40,7 +38,7 @@ impl Batches {
         Self { directory, state: Arc::default() }
     }
 
-    /// The answer to one question, or `None` when there is none within [`BUDGET`].
+    /// The answer to one question, or `None` when there is none within the patience with directory.
     pub(super) async fn get(&self, question: GetRequesterFactsRequest) -> Option<RequesterFactsResult> {
         let (answer, receiver) = oneshot::channel();
         let start = {
@@ -54,7 +52,7 @@ impl Batches {
             // A task of its own: the call that starts a lane may go away, those who wait with it must not suffer.
             tokio::spawn(self.clone().run());
         }
-        tokio::time::timeout(BUDGET, receiver).await.ok()?.ok()
+        tokio::time::timeout(self.directory.patience(), receiver).await.ok()?.ok()
     }
 
     /// One lane: batch after batch until nobody waits.
@@ -77,20 +75,22 @@ impl Batches {
     }
 
     async fn send(&self, batch: Vec<Waiter>) {
+        let patience = self.directory.patience();
         let questions: Vec<GetRequesterFactsRequest> = batch.iter().map(|w| w.question.clone()).collect();
         let asked = questions.len();
         // Asked for one call, it is that call's; asked for several, it belongs to the trace of the first.
         let call = match batch.as_slice() {
             [only] => only.call.clone(),
             several => several.iter().find_map(|w| w.call.as_ref()).map(|first| {
-                let internal = Call::internal(first.request_id.clone(), BUDGET);
+                let internal = Call::internal(first.request_id.clone(), patience);
                 Arc::new(Call { traceparent: first.traceparent.clone(), ..internal })
             }),
         };
         let question = async {
-            let request = self.directory.request_within(BatchGetRequesterFactsRequest { requests: questions }, BUDGET);
+            let request =
+                self.directory.request_within(BatchGetRequesterFactsRequest { requests: questions }, patience);
             let mut client = RequesterServiceClient::new(self.directory.channel());
-            tokio::time::timeout(BUDGET, client.batch_get_requester_facts(request)).await
+            tokio::time::timeout(patience, client.batch_get_requester_facts(request)).await
         };
         let answered = match call {
             Some(call) => call.scope(question).await,

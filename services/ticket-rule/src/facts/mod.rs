@@ -4,8 +4,6 @@ mod batch;
 mod projected;
 pub mod references;
 
-use std::time::Duration;
-
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
 use concierge_proto::directory::{
     EffectiveActivity, GetCustomerRequest, GetRequesterFactsRequest, InactivityCause, RequesterFacts,
@@ -18,9 +16,6 @@ use concierge_runtime::upstream::Upstream;
 use concierge_runtime::{Error, Service};
 
 use batch::Batches;
-
-/// How long directory has to answer: a ticket does not wait longer for it.
-pub const BUDGET: Duration = Duration::from_millis(100);
 
 /// The records of directory that are kept here: all that facts are made from, and all that tickets name.
 const KEPT: [&str; 7] = ["customer", "site", "user", "user_role", "relationship", "agent", "team"];
@@ -130,7 +125,7 @@ impl Source {
     }
 
     /// The facts of a requester: one call of directory, shared with whoever asks at the same time; if it does not
-    /// answer within [`BUDGET`], one round trip to our own database.
+    /// answer within 100 ms, one round trip to our own database.
     pub async fn ask(&self, requester: Requester) -> Result<Facts, Error> {
         if requester.is_nobody() {
             return Ok(Facts::unasked());
@@ -174,9 +169,10 @@ impl Source {
     /// The main site of a customer; as last heard when directory does not answer, empty when nobody knows it.
     async fn main_site(&self, customer_id: &str) -> Result<String, Error> {
         if let Some(directory) = &self.directory {
-            let request = directory.request_within(GetCustomerRequest { id: customer_id.to_owned() }, BUDGET);
+            let request =
+                directory.request_within(GetCustomerRequest { id: customer_id.to_owned() }, directory.patience());
             let mut client = CustomerServiceClient::new(directory.channel());
-            if let Ok(Ok(answer)) = tokio::time::timeout(BUDGET, client.get_customer(request)).await {
+            if let Ok(Ok(answer)) = tokio::time::timeout(directory.patience(), client.get_customer(request)).await {
                 return Ok(answer.into_inner().customer.unwrap_or_default().main_site_id);
             }
         }

@@ -22,7 +22,7 @@ use sqlx::{PgExecutor, Row as _};
 use tonic::Code;
 use uuid::Uuid;
 
-use super::{BUDGET, Facts, Source};
+use super::{Facts, Source};
 
 /// The records of directory that are named here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -176,7 +176,7 @@ fn wanted(asked: &[(Kind, &str)]) -> Vec<(Kind, Uuid)> {
     wanted
 }
 
-/// What was last heard of these records; those never heard of are left out. One round trip, none for no records.
+/// What was last heard of these records; those never heard of are believed. One round trip, none for no records.
 async fn heard(executor: impl PgExecutor<'_>, wanted: &[(Kind, Uuid)]) -> Result<Known, Error> {
     if wanted.is_empty() {
         return Ok(Known::default());
@@ -191,7 +191,7 @@ async fn heard(executor: impl PgExecutor<'_>, wanted: &[(Kind, Uuid)]) -> Result
     .bind(ids)
     .fetch_all(executor)
     .await?;
-    let mut known = Known::default();
+    let mut known = Known(wanted.iter().map(|key| (*key, BELIEVED)).collect());
     for row in rows {
         let record_type: String = row.try_get(0)?;
         let Some(kind) = Kind::of(&record_type) else { continue };
@@ -229,16 +229,8 @@ impl Source {
             }
         }
         let (one_by_one, together) = tokio::join!(join_all(calls), many(self.directory(), users));
-        for (key, named) in one_by_one.into_iter().chain(together) {
-            match named {
-                Some(told) => {
-                    known.0.insert(key, told);
-                }
-                None => {
-                    known.0.entry(key).or_insert(BELIEVED);
-                }
-            }
-        }
+        let told = one_by_one.into_iter().chain(together).filter_map(|(key, told)| Some((key, told?)));
+        known.0.extend(told);
         Ok(known)
     }
 }
@@ -253,7 +245,7 @@ const MOST_CALLS: usize = 100;
 async fn one(directory: &Upstream, kind: Kind, id: Uuid) -> ((Kind, Uuid), Option<Named>) {
     macro_rules! get {
         ($client:ident.$method:ident($request:ident) -> $record:ident) => {{
-            let request = directory.request_within($request { id: id.to_string() }, BUDGET);
+            let request = directory.request_within($request { id: id.to_string() }, directory.patience());
             let answer = $client::new(directory.channel()).$method(request).await?;
             answer.into_inner().$record.map(Named::from)
         }};
@@ -271,7 +263,8 @@ async fn one(directory: &Upstream, kind: Kind, id: Uuid) -> ((Kind, Uuid), Optio
             Kind::User => return Ok(many(Some(directory), vec![id]).await.into_iter().find_map(|(_, named)| named)),
         })
     };
-    let answer: Result<Result<Option<Named>, tonic::Status>, _> = tokio::time::timeout(BUDGET, asked).await;
+    let answer: Result<Result<Option<Named>, tonic::Status>, _> =
+        tokio::time::timeout(directory.patience(), asked).await;
     let named = match answer {
         Ok(Ok(named)) => named,
         Ok(Err(status)) if status.code() == Code::NotFound => Some(MISSING),
@@ -285,10 +278,10 @@ async fn many(directory: Option<&Upstream>, ids: Vec<Uuid>) -> Vec<((Kind, Uuid)
     let Some(directory) = directory.filter(|_| !ids.is_empty()) else { return Vec::new() };
     let request = BatchGetUsersRequest { ids: ids.iter().map(Uuid::to_string).collect() };
     let asked = async {
-        let request = directory.request_within(request, BUDGET);
+        let request = directory.request_within(request, directory.patience());
         UserServiceClient::new(directory.channel()).batch_get_users(request).await
     };
-    let mut known: HashMap<Uuid, Named> = match tokio::time::timeout(BUDGET, asked).await {
+    let mut known: HashMap<Uuid, Named> = match tokio::time::timeout(directory.patience(), asked).await {
         Ok(Ok(answer)) => {
             let users = answer.into_inner().users;
             users.into_iter().filter_map(|user| Some((user.id.parse().ok()?, Named::from(user)))).collect()

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use concierge_directory::Directory;
 use concierge_proto::Record;
 use concierge_proto::common::{CriteriaGroup, Criterion, CriterionValue, GroupKind, Operator, criterion_value::Kind};
-use concierge_proto::directory::{AccessLevel, Customer, Site, Team, User};
+use concierge_proto::directory::customer_service_client::CustomerServiceClient;
+use concierge_proto::directory::{AccessLevel, CreateCustomerRequest, Customer, Site, Team, User};
 use concierge_proto::event::{RecordChanged, TicketEvent};
 use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
 use concierge_proto::ticket_rule::sla_service_client::SlaServiceClient;
@@ -53,6 +55,60 @@ impl Desk {
         let mut suite = Suite::new();
         suite.start::<TicketRule>().await;
         Self { suite }
+    }
+
+    /// With directory.
+    pub(crate) async fn with_directory() -> Self {
+        let mut suite = Suite::new();
+        suite.start::<Directory>().await;
+        suite.start::<TicketRule>().await;
+        Self { suite }
+    }
+
+    /// A customer with its main site and a user, made in directory.
+    pub(crate) async fn create_one(&self) -> Requester {
+        self.create_with(|_| ()).await
+    }
+
+    /// The same, with a user that is somehow different.
+    pub(crate) async fn create_with(&self, change: impl FnOnce(&mut User)) -> Requester {
+        let mut user = User { name: "Ann Lee".to_owned(), ..Default::default() };
+        change(&mut user);
+        let request = CreateCustomerRequest {
+            customer: Some(Customer { name: "Example Ltd".to_owned(), ..Default::default() }),
+            main_site: Some(Site { name: "Berlin".to_owned(), ..Default::default() }),
+            main_contact: Some(user),
+            request_id: request_id(),
+        };
+        let mut client = CustomerServiceClient::new(self.suite.admin("directory"));
+        let created = client.create_customer(request).await.unwrap().into_inner();
+        Requester {
+            customer: created.customer.unwrap(),
+            site: created.main_site.unwrap(),
+            user: created.main_contact.unwrap(),
+        }
+    }
+
+    /// Waits until ticket-rule has heard all that directory has told so far.
+    pub(crate) async fn caught_up(&mut self) {
+        let directory = self.suite.service("directory").database.pool.clone();
+        let pool = self.pool();
+        for _ in 0..200 {
+            let told: bool = sqlx::query_scalar("select not exists (select from outbox where position is null)")
+                .fetch_one(&directory)
+                .await
+                .unwrap();
+            let head: i64 = sqlx::query_scalar("select head from feed").fetch_one(&directory).await.unwrap();
+            let heard: Option<i64> = sqlx::query_scalar("select position from feed_cursors where feed = 'directory'")
+                .fetch_optional(&pool)
+                .await
+                .unwrap();
+            if told && heard.is_some_and(|heard| heard >= head) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("ticket-rule does not catch up");
     }
 
     pub(crate) fn tickets(&self) -> TicketServiceClient<Api> {

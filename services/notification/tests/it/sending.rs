@@ -1,0 +1,336 @@
+//! Deliveries by e-mail against a real SMTP server that goes wrong on demand.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use concierge_notification::Notification;
+use concierge_proto::notification::{
+    AttemptOutcome, Channel, Delivery, DeliveryState, EmailSecurity, EmailSender, NotificationDefinition,
+    NotificationRecipients, UpdateEmailSenderRequest,
+};
+use concierge_testkit::request_id;
+use concierge_testkit::smtp::{Fault, Security, SmtpServer, Step};
+
+use crate::world::{World, definition};
+
+/// A world in which every new ticket is told to one address.
+async fn world() -> World {
+    let mut world = World::new().await;
+    tell_list(&mut world, "").await;
+    world
+}
+
+async fn tell_list(world: &mut World, sender_id: &str) {
+    world
+        .define(NotificationDefinition {
+            channels: vec![Channel::Email.into()],
+            email_sender_id: sender_id.to_owned(),
+            ..definition(
+                "List",
+                NotificationRecipients { email_addresses: vec!["list@example.org".to_owned()], ..Default::default() },
+            )
+        })
+        .await;
+}
+
+fn outcomes(delivery: &Delivery) -> Vec<AttemptOutcome> {
+    delivery.attempts.iter().map(|a| a.outcome()).collect()
+}
+
+async fn one(world: &World, event: &str, state: DeliveryState) -> Delivery {
+    let mut found = world.until(event, |all| all.len() == 1 && all[0].state() == state).await;
+    found.remove(0)
+}
+
+#[tokio::test]
+async fn an_email_has_its_headers_and_its_delivery_says_what_happened() {
+    let mut world = world().await;
+    let (_, event) = world.logged(None).await;
+    let delivery = one(&world, &event, DeliveryState::Sent).await;
+    let mails = world.smtp.wait_for(1).await;
+    let mail = &mails[0];
+    assert_eq!(
+        (mail.from.as_str(), mail.to.as_slice()),
+        ("desk@example.com", ["list@example.org".to_owned()].as_slice())
+    );
+    for (name, value) in [
+        ("Message-ID", delivery.message_id.as_str()),
+        ("From", "\"Example Desk\" <desk@example.com>"),
+        ("To", "list@example.org"),
+        ("Subject", "1: The VPN is down"),
+        ("Auto-Submitted", "auto-generated"),
+    ] {
+        assert_eq!(mail.header(name).as_deref(), Some(value));
+    }
+    assert!(mail.data.contains("text/plain") && mail.data.contains("text/html"));
+    assert!(delivery.message_id.ends_with("@example.com>"), "{}", delivery.message_id);
+    assert_eq!((delivery.attempt_count, outcomes(&delivery)), (1, vec![AttemptOutcome::Accepted]));
+    assert_eq!(delivery.attempts[0].reply_code, 250);
+    assert!(delivery.attempts[0].end_time.is_some() && !delivery.email_sender_id.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_refused_for_now_is_tried_again_and_what_is_refused_for_good_is_given_up() {
+    let mut world = world().await;
+    for step in [Step::MailFrom, Step::RcptTo, Step::Data, Step::Message] {
+        world.smtp.fail(Fault::Reply(step, 451));
+        let (_, event) = world.logged(None).await;
+        let failed = one(&world, &event, DeliveryState::Failed).await;
+        assert_eq!(outcomes(&failed), [AttemptOutcome::RefusedForNow], "{step:?}");
+        assert_eq!((failed.attempts[0].reply_code, failed.attempts[0].detail.as_str()), (451, "on demand"));
+        assert!(failed.next_attempt_time.is_some());
+        world.suite.clock.advance(TimeDelta::seconds(10));
+        let sent = one(&world, &event, DeliveryState::Sent).await;
+        assert_eq!(outcomes(&sent), [AttemptOutcome::RefusedForNow, AttemptOutcome::Accepted]);
+    }
+    let sent = world.smtp.mails().len();
+    for step in [Step::MailFrom, Step::RcptTo, Step::Data, Step::Message] {
+        world.smtp.fail(Fault::Reply(step, 550));
+        let (_, event) = world.logged(None).await;
+        let dead = one(&world, &event, DeliveryState::Dead).await;
+        assert_eq!(outcomes(&dead), [AttemptOutcome::Refused], "{step:?}");
+        assert_eq!((dead.attempts[0].reply_code, dead.next_attempt_time), (550, None));
+    }
+    assert_eq!((sent, world.smtp.mails().len()), (4, 4));
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_tried_again_until_attempts_run_out() {
+    let mut world = world().await;
+    let address = world.smtp.address;
+    world.smtp = SmtpServer::start().await;
+    let (_, event) = world.logged(None).await;
+    let mut failed = one(&world, &event, DeliveryState::Failed).await;
+    assert_eq!(outcomes(&failed), [AttemptOutcome::Unreachable], "nothing listens at {address}");
+    for attempt in 2..=12 {
+        world.suite.clock.advance(TimeDelta::hours(2));
+        let all = world
+            .until(&event, |all| all[0].attempt_count == attempt && all[0].state() != DeliveryState::Started)
+            .await;
+        failed = all[0].clone();
+    }
+    assert_eq!((failed.state(), failed.attempt_count, failed.next_attempt_time), (DeliveryState::Dead, 12, None));
+}
+
+#[tokio::test]
+async fn before_the_last_byte_nothing_arrived_and_after_it_nobody_knows() {
+    let mut world = world().await;
+    world.desk().pace.set_limit(Duration::from_millis(300));
+    for (fault, outcome, copies) in [
+        (Fault::Silence(Step::MailFrom), AttemptOutcome::Unreachable, 1),
+        (Fault::Silence(Step::Data), AttemptOutcome::Unreachable, 1),
+        (Fault::Close(Step::Data), AttemptOutcome::Unreachable, 1),
+        (Fault::Silence(Step::Message), AttemptOutcome::Unknown, 2),
+        (Fault::Close(Step::Message), AttemptOutcome::Unknown, 2),
+    ] {
+        let before = world.smtp.mails().len();
+        world.smtp.fail(fault.clone());
+        let (_, event) = world.logged(None).await;
+        let failed = one(&world, &event, DeliveryState::Failed).await;
+        assert_eq!(outcomes(&failed), [outcome], "{fault:?}");
+        world.suite.clock.advance(TimeDelta::seconds(10));
+        let sent = one(&world, &event, DeliveryState::Sent).await;
+        assert_eq!(outcomes(&sent), [outcome, AttemptOutcome::Accepted]);
+        let mails = world.smtp.mails().split_off(before);
+        assert_eq!(mails.len(), copies, "{fault:?}");
+        // A repeat is the same e-mail, byte for byte.
+        assert!(mails.iter().all(|mail| mail.message_id() == sent.message_id && mail.data == mails[0].data));
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_of_a_killed_process_is_repeated_with_the_same_message_id_and_marked_unknown() {
+    let mut world = world().await;
+    world.smtp.fail(Fault::Silence(Step::Message));
+    let (_, event) = world.logged(None).await;
+    world.smtp.wait_for(1).await;
+    assert_eq!(one(&world, &event, DeliveryState::Started).await.attempt_count, 1);
+    world.suite.restart::<Notification>().await;
+    // The lease still keeps others away.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(one(&world, &event, DeliveryState::Started).await.attempt_count, 1);
+    world.suite.clock.advance(TimeDelta::seconds(61));
+    let sent = one(&world, &event, DeliveryState::Sent).await;
+    assert_eq!(outcomes(&sent), [AttemptOutcome::Unknown, AttemptOutcome::Accepted]);
+    assert!(sent.attempts[0].end_time.is_none());
+    let mails = world.smtp.mails();
+    assert_eq!(mails.len(), 2);
+    assert!(mails.iter().all(|mail| mail.message_id() == sent.message_id));
+}
+
+#[tokio::test]
+async fn a_kill_before_the_last_byte_yields_exactly_one_message() {
+    let mut world = world().await;
+    world.smtp.fail(Fault::Silence(Step::Data));
+    let (_, event) = world.logged(None).await;
+    one(&world, &event, DeliveryState::Started).await;
+    world.suite.restart::<Notification>().await;
+    world.suite.clock.advance(TimeDelta::seconds(61));
+    one(&world, &event, DeliveryState::Sent).await;
+    assert_eq!(world.smtp.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn replicas_share_the_queue_and_send_nothing_twice() {
+    let mut world = world().await;
+    let _other = world.suite.replica::<Notification>().await;
+    let _third = world.suite.replica::<Notification>().await;
+    let mut last = String::new();
+    for _ in 0..60 {
+        last = world.logged(None).await.1;
+    }
+    one(&world, &last, DeliveryState::Sent).await;
+    let mails = world.smtp.wait_for(60).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut ids: Vec<String> = mails.iter().map(concierge_testkit::smtp::Mail::message_id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), world.smtp.mails().len()), (60, 60));
+    // Connections are kept for the next e-mail.
+    assert!(world.smtp.connections() < 60, "{}", world.smtp.connections());
+}
+
+#[tokio::test]
+async fn without_a_sender_an_email_waits_says_so_and_goes_when_there_is_one() {
+    let mut world = World::without_sender().await;
+    tell_list(&mut world, "").await;
+    let (_, event) = world.logged(None).await;
+    let waiting = one(&world, &event, DeliveryState::Failed).await;
+    assert_eq!(outcomes(&waiting), [AttemptOutcome::NoSender]);
+    assert_eq!(waiting.attempts[0].detail, "no e-mail sender is enabled");
+    assert!(waiting.next_attempt_time.is_some());
+    world.create_sender().await;
+    let sent = one(&world, &event, DeliveryState::Sent).await;
+    assert_eq!(outcomes(&sent), [AttemptOutcome::NoSender, AttemptOutcome::Accepted]);
+}
+
+#[tokio::test]
+async fn an_email_that_waited_days_for_a_sender_is_given_up() {
+    let mut world = World::without_sender().await;
+    tell_list(&mut world, "").await;
+    let (_, event) = world.logged(None).await;
+    one(&world, &event, DeliveryState::Failed).await;
+    world.suite.clock.advance(TimeDelta::days(4));
+    let dead = one(&world, &event, DeliveryState::Dead).await;
+    assert_eq!(outcomes(&dead), [AttemptOutcome::NoSender, AttemptOutcome::NoSender]);
+}
+
+#[tokio::test]
+async fn emails_of_a_disabled_sender_wait_for_it_and_take_the_way_it_has_then() {
+    let mut world = World::new().await;
+    let mut other = EmailSender { name: "Sales".to_owned(), enabled: Some(false), ..world.sender() };
+    let request = concierge_proto::notification::CreateEmailSenderRequest {
+        email_sender: Some(other.clone()),
+        request_id: request_id(),
+    };
+    other = world.senders().create_email_sender(request).await.unwrap().into_inner().email_sender.unwrap();
+    tell_list(&mut world, &other.id).await;
+    let (_, event) = world.logged(None).await;
+    let waiting = one(&world, &event, DeliveryState::Failed).await;
+    assert_eq!(outcomes(&waiting), [AttemptOutcome::NoSender]);
+    assert!(waiting.attempts[0].detail.contains(&other.id), "{}", waiting.attempts[0].detail);
+    let update = UpdateEmailSenderRequest {
+        email_sender: Some(EmailSender {
+            enabled: Some(true),
+            from_address: "sales@example.net".to_owned(),
+            reply_to_address: "answers@example.net".to_owned(),
+            ..other.clone()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: ["enabled", "from_address", "reply_to_address"].map(str::to_owned).to_vec(),
+        }),
+        request_id: request_id(),
+    };
+    world.senders().update_email_sender(update).await.unwrap();
+    let sent = one(&world, &event, DeliveryState::Sent).await;
+    assert_eq!(sent.email_sender_id, other.id);
+    let mails = world.smtp.wait_for(1).await;
+    assert_eq!(mails[0].from, "sales@example.net");
+    assert_eq!(mails[0].header("Reply-To").as_deref(), Some("answers@example.net"));
+}
+
+async fn secured(security: Security) -> (World, SmtpServer, EmailSender) {
+    let world = World::without_sender().await;
+    let server = SmtpServer::start_with(security).await;
+    server.require("desk", "a good password");
+    let sender = EmailSender {
+        host: "localhost".to_owned(),
+        port: Some(server.address.port().into()),
+        security: match security {
+            Security::Tls => EmailSecurity::Tls.into(),
+            _ => EmailSecurity::Starttls.into(),
+        },
+        username: "desk".to_owned(),
+        password: "a good password".to_owned(),
+        ..world.sender()
+    };
+    (world, server, sender)
+}
+
+async fn create(world: &World, sender: &EmailSender) -> EmailSender {
+    let request = concierge_proto::notification::CreateEmailSenderRequest {
+        email_sender: Some(sender.clone()),
+        request_id: request_id(),
+    };
+    world.senders().create_email_sender(request).await.unwrap().into_inner().email_sender.unwrap()
+}
+
+#[tokio::test]
+async fn authenticates_over_tls_and_over_starttls() {
+    for security in [Security::Tls, Security::Starttls] {
+        let (mut world, server, sender) = secured(security).await;
+        assert!(world.desk().trust(&server.root));
+        create(&world, &sender).await;
+        tell_list(&mut world, "").await;
+        let (_, event) = world.logged(None).await;
+        one(&world, &event, DeliveryState::Sent).await;
+        let mails = server.wait_for(1).await;
+        assert_eq!((mails[0].tls, mails[0].user.as_deref()), (true, Some("desk")), "{security:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_nobody_vouches_for_gets_nothing() {
+    let (mut world, server, sender) = secured(Security::Starttls).await;
+    create(&world, &sender).await;
+    tell_list(&mut world, "").await;
+    let (_, event) = world.logged(None).await;
+    let failed = one(&world, &event, DeliveryState::Failed).await;
+    assert_eq!(outcomes(&failed), [AttemptOutcome::Unreachable]);
+    assert!(server.mails().is_empty());
+
+    // Nor does one that offers no TLS where TLS is wanted.
+    let (mut world, _, sender) = secured(Security::Starttls).await;
+    let port = Some(world.smtp.address.port().into());
+    create(&world, &EmailSender { port, host: "127.0.0.1".to_owned(), ..sender }).await;
+    tell_list(&mut world, "").await;
+    let (_, event) = world.logged(None).await;
+    let failed = one(&world, &event, DeliveryState::Failed).await;
+    assert_eq!(failed.attempts[0].detail, "the server does not offer STARTTLS");
+    assert!(world.smtp.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_without_being_repeated_and_the_email_waits_for_the_right_one() {
+    let (mut world, server, sender) = secured(Security::Tls).await;
+    assert!(world.desk().trust(&server.root));
+    let wrong = EmailSender { password: "hunter2".to_owned(), ..sender.clone() };
+    let created = create(&world, &wrong).await;
+    tell_list(&mut world, "").await;
+    let (_, event) = world.logged(None).await;
+    let failed = one(&world, &event, DeliveryState::Failed).await;
+    assert_eq!(outcomes(&failed), [AttemptOutcome::RefusedForNow]);
+    assert_eq!(
+        (failed.attempts[0].reply_code, failed.attempts[0].detail.as_str()),
+        (535, "the server refused the user name or password")
+    );
+    let update = UpdateEmailSenderRequest {
+        email_sender: Some(EmailSender { id: created.id, ..sender }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["password".to_owned()] }),
+        request_id: request_id(),
+    };
+    world.senders().update_email_sender(update).await.unwrap();
+    world.suite.clock.advance(TimeDelta::seconds(10));
+    one(&world, &event, DeliveryState::Sent).await;
+    assert_eq!(server.mails().len(), 1);
+}
