@@ -1,6 +1,8 @@
 //! Builds the contract: compiles `proto/` without any program from outside, generates messages, clients and servers,
 //! and derives from the contract's own options what the servers enforce. Fails when a method does not say who may call it.
 
+#![allow(clippy::write_with_newline, reason = "the text reads like the code that it becomes")]
+
 #[path = "build/derive.rs"]
 mod derive;
 #[path = "build/methods.rs"]

@@ -18,8 +18,11 @@ pub(crate) type Api = InterceptedService<Channel, Bearer>;
 #[derive(Clone, Debug)]
 pub(crate) struct Bearer {
     file: Arc<PathBuf>,
-    token: Arc<Mutex<Option<(Instant, MetadataValue<Ascii>)>>>,
+    token: Arc<Mutex<Option<Read>>>,
 }
+
+/// A token, and when it was read.
+type Read = (Instant, MetadataValue<Ascii>);
 
 impl Bearer {
     pub(crate) fn new(file: PathBuf) -> Self {

@@ -32,6 +32,7 @@ impl Clock for SystemClock {
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
+    #[allow(clippy::disallowed_methods)]
     fn new_id(&self) -> Uuid {
         Uuid::now_v7()
     }

@@ -56,7 +56,7 @@ fn number(name: &str) -> u64 {
 macro_rules! all {
     ($client:expr, $method:ident, $request:expr, $field:ident) => {{
         let mut found = Vec::new();
-        let mut request = $request;
+        let mut request = Clone::clone(&$request);
         request.page_size = 1000;
         loop {
             let page = $client.$method(request.clone()).await.map_err(|s| explain(&s))?.into_inner();
@@ -131,8 +131,8 @@ async fn places(suite: &Suite, rows: &[Row], at_risk: &str, world: &mut World) -
                     name: name.clone(),
                     external_id: name.clone(),
                     external_source: SOURCE.to_owned(),
-                    important: index % 5 == 0 && location != UNKNOWN_LOCATION,
-                    relationship_ids: if index % 7 == 0 { vec![at_risk.to_owned()] } else { Vec::new() },
+                    important: index.is_multiple_of(5) && location != UNKNOWN_LOCATION,
+                    relationship_ids: if index.is_multiple_of(7) { vec![at_risk.to_owned()] } else { Vec::new() },
                     ..Default::default()
                 };
                 let request = CreateCustomerRequest {
@@ -167,7 +167,7 @@ async fn users(suite: &Suite, rows: &[Row], world: &mut World) -> anyhow::Result
             name: caller.clone(),
             site_id: site.clone(),
             emails: vec![format!("{}@replay.example", caller.to_lowercase().replace(' ', "."))],
-            important: number(caller) % 20 == 0,
+            important: number(caller).is_multiple_of(20),
             external_id: caller.clone(),
             external_source: SOURCE.to_owned(),
             ..Default::default()
