@@ -18,3 +18,4 @@ mod team;
 mod ticket_feed;
 mod user;
 mod user_role;
+mod user_search;

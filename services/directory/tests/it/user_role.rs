@@ -1,12 +1,13 @@
 //! `UserRoleService`: roles that carry grants, and who has them.
 
 use concierge_proto::directory::{
-    AssignUserRoleRequest, DeleteUserRoleRequest, UnassignUserRoleRequest, User, UserRole,
+    AccessLevel, AssignUserRoleRequest, CreateUserRoleRequest, DeleteUserRequest, DeleteUserRoleRequest,
+    GetUserRoleRequest, UnassignUserRoleRequest, UndeleteUserRoleRequest, UpdateUserRoleRequest, User, UserRole,
 };
 use concierge_testkit::request_id;
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::desk::{Desk, reason};
+use crate::desk::{Desk, fields, mask, nobody, reason};
 
 fn assign(user: &User, role: &UserRole) -> AssignUserRoleRequest {
     AssignUserRoleRequest {
@@ -61,4 +62,97 @@ async fn that_somebody_has_stays() {
     let request = DeleteUserRoleRequest { id: board.id, etag: String::new(), request_id: request_id() };
     let status = desk.user_roles().delete_user_role(request).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "RECORD_IN_USE"));
+}
+
+async fn update(desk: &Desk, role: UserRole, paths: &[&str]) -> Result<UserRole, Status> {
+    let request =
+        UpdateUserRoleRequest { user_role: Some(role), update_mask: Some(mask(paths)), request_id: request_id() };
+    Ok(desk.user_roles().update_user_role(request).await?.into_inner().user_role.unwrap())
+}
+
+#[tokio::test]
+async fn names_are_unique_among_live_roles_in_any_case() {
+    let desk = Desk::open().await;
+    let create = async |name: &str| {
+        let role = UserRole { name: name.to_owned(), ..Default::default() };
+        let request = CreateUserRoleRequest { user_role: Some(role), request_id: request_id() };
+        Ok::<_, Status>(desk.user_roles().create_user_role(request).await?.into_inner().user_role.unwrap())
+    };
+    let board = create("Board").await.unwrap();
+    let status = create("BOARD").await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "NAME_TAKEN"));
+    let other = create("Other").await.unwrap();
+    let taken = UserRole { name: "board".into(), ..other.clone() };
+    assert_eq!(reason(&update(&desk, taken, &["name"]).await.unwrap_err()), "NAME_TAKEN");
+
+    let back = || UndeleteUserRoleRequest { id: board.id.clone(), request_id: request_id() };
+    assert_eq!(reason(&desk.user_roles().undelete_user_role(back()).await.unwrap_err()), "RECORD_NOT_DELETED");
+    let request = DeleteUserRoleRequest { id: board.id.clone(), etag: String::new(), request_id: request_id() };
+    let gone = desk.user_roles().delete_user_role(request).await.unwrap().into_inner().user_role.unwrap();
+    assert_eq!(reason(&update(&desk, gone, &["name"]).await.unwrap_err()), "RECORD_DELETED");
+    update(&desk, UserRole { name: "Board".into(), ..other.clone() }, &["name"]).await.unwrap();
+    assert_eq!(reason(&desk.user_roles().undelete_user_role(back()).await.unwrap_err()), "NAME_TAKEN");
+    let stale = UserRole { name: "Third".into(), ..other };
+    assert_eq!(reason(&update(&desk, stale, &["name"]).await.unwrap_err()), "STALE_ETAG");
+    let request = GetUserRoleRequest { id: nobody() };
+    assert_eq!(reason(&desk.user_roles().get_user_role(request).await.unwrap_err()), "RECORD_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_role_that_lets_nobody_in_any_more_revokes_the_tokens_of_those_it_leaves_outside() {
+    let mut desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let opening = |name: &str| UserRole {
+        name: name.to_owned(),
+        web_access_level: AccessLevel::Site.into(),
+        ..Default::default()
+    };
+    let (one, two) = (desk.user_role(opening("One")).await, desk.user_role(opening("Two")).await);
+    let with = async |name: &str, own: AccessLevel, roles: &[&UserRole]| {
+        let role_ids = roles.iter().map(|r| r.id.clone()).collect();
+        desk.user_with(&site, name, |u| (u.web_access_level, u.role_ids) = (own.into(), role_ids)).await
+    };
+    let outside = with("Ann Lee", AccessLevel::None, &[&one]).await;
+    with("Bob Ray", AccessLevel::Own, &[&one]).await;
+    with("Eve Fox", AccessLevel::None, &[&one, &two]).await;
+    desk.revoked().await;
+    let lower =
+        |level: AccessLevel| UserRole { id: one.id.clone(), web_access_level: level.into(), ..Default::default() };
+    update(&desk, lower(AccessLevel::Own), &["web_access_level"]).await.unwrap();
+    assert!(desk.revoked().await.is_empty());
+    update(&desk, lower(AccessLevel::None), &["web_access_level"]).await.unwrap();
+    assert_eq!(desk.revoked().await, [format!("subject/{}", outside.id)]);
+}
+
+#[tokio::test]
+async fn is_given_only_to_who_is_there_and_only_if_it_is() {
+    let mut desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let (ann, role) = (desk.user(&site, "Ann Lee").await, desk.user_role(board()).await);
+    let give = async |request: AssignUserRoleRequest| {
+        desk.user_roles().assign_user_role(request).await.map(|a| a.into_inner().user.unwrap())
+    };
+    let status = give(AssignUserRoleRequest { role_id: nobody(), ..assign(&ann, &role) }).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REFERENCE_NOT_FOUND"));
+    assert_eq!(fields(&status), ["role_id"]);
+    let status = give(AssignUserRoleRequest { user_id: nobody(), ..assign(&ann, &role) }).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RECORD_NOT_FOUND"));
+    let status = give(AssignUserRoleRequest { etag: "7".into(), ..assign(&ann, &role) }).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "STALE_ETAG"));
+    give(assign(&ann, &role)).await.unwrap();
+    desk.revoked().await;
+    let take = UnassignUserRoleRequest {
+        user_id: ann.id.clone(),
+        role_id: role.id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    desk.user_roles().unassign_user_role(take.clone()).await.unwrap();
+    assert_eq!(desk.revoked().await, [format!("subject/{}", ann.id)]);
+    let request = DeleteUserRequest { id: ann.id.clone(), etag: String::new(), request_id: request_id() };
+    desk.users().delete_user(request).await.unwrap();
+    let status = desk.user_roles().assign_user_role(assign(&ann, &role)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "RECORD_DELETED"));
+    let again = UnassignUserRoleRequest { request_id: request_id(), ..take };
+    assert_eq!(reason(&desk.user_roles().unassign_user_role(again).await.unwrap_err()), "RECORD_DELETED");
 }
