@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::clock::SharedClock;
 use crate::error::Error;
 
-/// An open transaction. Dropped without [`Tx::commit`], it rolls back.
+/// An open transaction. Dropped without `Service::commit`, it rolls back.
 #[derive(Debug)]
 pub struct Tx {
     inner: Transaction<'static, Postgres>,

@@ -8,12 +8,6 @@ use tonic::Code;
 /// A failure of the directory's own.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The relationship is for the other kind of record.
-    #[error("{field}: a relationship for another kind of record")]
-    RelationshipOfOtherEntity {
-        /// The field that names it.
-        field: String,
-    },
     /// The site is its customer's main one.
     #[error("the site {id} is the main site of its customer: make another one the main site first")]
     SiteIsMain {
@@ -141,8 +135,7 @@ concierge_runtime::failure!(Error);
 impl Failure for Error {
     fn code(&self) -> Code {
         match self {
-            Self::RelationshipOfOtherEntity { .. }
-            | Self::SiteOfOtherCustomer { .. }
+            Self::SiteOfOtherCustomer { .. }
             | Self::UserOfOtherCustomer { .. }
             | Self::PermissionUnknown { .. }
             | Self::AgentNotInTeam { .. } => Code::InvalidArgument,
@@ -161,7 +154,6 @@ impl Failure for Error {
 
     fn reason(&self) -> Reason {
         match self {
-            Self::RelationshipOfOtherEntity { .. } => Reason::RelationshipOfOtherEntity,
             Self::ReferenceInactive { .. } => Reason::ReferenceInactive,
             Self::SiteIsMain { .. } => Reason::SiteIsMain,
             Self::SiteOfOtherCustomer { .. } => Reason::SiteOfOtherCustomer,
@@ -181,7 +173,6 @@ impl Failure for Error {
 
     fn metadata(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::RelationshipOfOtherEntity { field } => vec![("field", field.clone())],
             Self::ReferenceInactive { field, record_type, id } => {
                 vec![("field", field.clone()), ("record_type", (*record_type).to_owned()), ("id", id.clone())]
             }
@@ -218,9 +209,6 @@ impl Failure for Error {
 
     fn violations(&self) -> Violations {
         match self {
-            Self::RelationshipOfOtherEntity { field } => {
-                Violations::one(field.clone(), "must be a relationship configured for this kind of record")
-            }
             Self::ReferenceInactive { field, .. } => Violations::one(field.clone(), "must be an active record"),
             Self::UserOfOtherCustomer { field, .. } => {
                 Violations::one(field.clone(), "must be a user of the customer of the site")

@@ -157,6 +157,8 @@ async fn what_is_acknowledged_is_there_and_has_its_effect_once_whatever_is_kille
         writer.await.unwrap();
     }
 
+    // Fresh connections: the database was killed under the old ones.
+    let notification = processes.database("notification");
     let acknowledged: Vec<(String, String)> = std::mem::take(&mut acknowledged.lock().unwrap());
     eprintln!("{} tickets acknowledged", acknowledged.len());
     assert!(acknowledged.len() > cycles(), "the load was no load: {}", acknowledged.len());

@@ -1,4 +1,4 @@
-//! What happens to every request before and after its handler, in the order of [`Pipeline::serve`]: request id, trace,
+//! What happens to every request before and after its handler, in the order of `Layers::serve`: request id, trace,
 //! deadline, limits, authentication, kind and permission; then the handler, guarded against panics and cut off at its
 //! deadline; then the status is completed. Validation is the codec's (`concierge_proto::codec`).
 //!

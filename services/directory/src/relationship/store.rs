@@ -1,5 +1,6 @@
 //! Relationships as a table.
 
+use concierge_proto::Violations;
 use concierge_proto::directory::{Relationship, RelationshipEntity};
 use concierge_proto::error::Reason;
 use concierge_runtime::resource::{Child, Unique};
@@ -39,6 +40,14 @@ pub(crate) async fn check_entity(
         .bind(i32::from(entity))
         .fetch_all(tx.conn().await?)
         .await?;
-    let Some(position) = wanted.iter().position(|id| other.iter().any(|o| o.to_string() == *id)) else { return Ok(()) };
-    Err(crate::Error::RelationshipOfOtherEntity { field: format!("{field}[{position}]") }.into())
+    let mut violations = Violations::default();
+    for (position, id) in wanted.iter().enumerate() {
+        if other.iter().any(|o| o.to_string() == *id) {
+            violations.add(format!("{field}[{position}]"), "must be a relationship configured for this kind of record");
+        }
+    }
+    if violations.is_empty() {
+        return Ok(());
+    }
+    Err(Error::InvalidBecause { reason: Reason::RelationshipOfOtherEntity, violations })
 }

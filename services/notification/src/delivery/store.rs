@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::sending::{ATTEMPTS, PATIENCE};
 
-/// The table of deliveries. They come in through [`crate::telling`] and go on through [`crate::sending`].
+/// The table of deliveries. They come in through `telling` and go on through `sending`.
 #[derive(Clone, Copy, Debug)]
 pub struct Deliveries;
 
