@@ -1,6 +1,6 @@
 //! The rows as calls, in order of time, several tickets at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ pub(crate) async fn run(suite: &Suite, world: &World, rows: &[Row], lanes: u16) 
         senders.push(sender);
         workers.push(tokio::spawn(async move {
             let mut lane = Lane::default();
-            let mut worker = Worker { client, world, tickets: HashMap::new() };
+            let mut worker = Worker { client, world, tickets: HashMap::new(), found: HashSet::new() };
             while let Some(row) = queue.recv().await {
                 let started = Instant::now();
                 let done = worker.replay(&row, &mut lane.matches).await;
@@ -174,16 +174,25 @@ struct Worker {
     world: Arc<Ids>,
     /// By incident: the ticket's id, and the row before.
     tickets: HashMap<String, (String, Row)>,
+    /// The incidents whose ticket an earlier run had logged.
+    found: HashSet<String>,
 }
 
 impl Worker {
     async fn replay(&mut self, row: &Row, matches: &mut BTreeMap<String, usize>) -> Result<Outcome, Status> {
         let Some((ticket_id, before)) = self.tickets.get(&row.number).cloned() else {
             let (id, outcome) = self.log(row, matches).await?;
+            if matches!(outcome, Outcome::Already) {
+                self.found.insert(row.number.clone());
+            }
             self.tickets.insert(row.number.clone(), (id, row.clone()));
             return Ok(outcome);
         };
-        let outcome = self.change(row, &ticket_id, &before, matches).await?;
+        let outcome = match self.change(row, &ticket_id, &before, matches).await {
+            // An earlier run closed it, so it had replayed every row up to the closing one.
+            Err(status) if reason(&status) == "TICKET_CLOSED" && self.found.contains(&row.number) => Outcome::Already,
+            done => done?,
+        };
         self.tickets.insert(row.number.clone(), (ticket_id, row.clone()));
         Ok(outcome)
     }
