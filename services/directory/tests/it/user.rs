@@ -475,7 +475,7 @@ async fn decision_5_the_highest_grant_counts_and_says_who_gives_it() {
     assert_eq!(all.asset_access.unwrap().level(), AccessLevel::None);
     let service = all.service_access.unwrap();
     assert_eq!((service.level, service.own, service.role_ids), (9, 5, vec![high.id.clone()]));
-    assert_eq!(all.approver.unwrap().role_ids, [wide.id.clone()]);
+    assert_eq!(all.approver.unwrap().role_ids, std::slice::from_ref(&wide.id));
     assert_eq!(all.never_send_emails.unwrap().role_ids, [high.id]);
     assert_eq!(all.roles.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["Wide", "High"]);
 
