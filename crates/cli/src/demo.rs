@@ -19,7 +19,8 @@ use concierge_proto::directory::{
 use concierge_proto::notification::delivery_service_client::DeliveryServiceClient;
 use concierge_proto::notification::popup_service_client::PopupServiceClient;
 use concierge_proto::notification::{
-    ListDeliveriesRequest, ListPopupsRequest, PopupSettings, UpdatePopupSettingsRequest,
+    AttemptOutcome, Delivery, DeliveryState, ListDeliveriesRequest, ListPopupsRequest, PopupSettings,
+    UpdatePopupSettingsRequest,
 };
 use concierge_proto::ticket_rule::priority_service_client::PriorityServiceClient;
 use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
@@ -30,7 +31,7 @@ use concierge_proto::ticket_rule::{
 };
 use tonic::Status;
 
-use crate::client::{Suite, explain, request_id};
+use crate::client::{Api, Suite, explain, request_id};
 
 /// Says what happens next, as a heading.
 fn step(number: u8, text: &str) {
@@ -43,6 +44,32 @@ fn said(line: &str) {
 
 fn told(status: Status) -> anyhow::Error {
     explain(&status)
+}
+
+/// A value of an enum, in words.
+fn words(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix).to_lowercase().replace('_', " ")
+}
+
+/// Whether it is an e-mail that goes out as soon as there is a sender to send it through: its attempt failed, but
+/// nothing about it did.
+fn waits_for_sender(delivery: &Delivery) -> bool {
+    delivery.attempts.last().is_some_and(|attempt| attempt.outcome() == AttemptOutcome::NoSender)
+}
+
+/// What became of a ticket's notifications, once each was tried.
+async fn tried(deliveries: &mut DeliveryServiceClient<Api>, ticket_id: &str) -> anyhow::Result<Vec<Delivery>> {
+    for _ in 0..100 {
+        let filter = format!("ticket_id = \"{ticket_id}\"");
+        let request = ListDeliveriesRequest { filter, ..Default::default() };
+        let listed = deliveries.list_deliveries(request).await.map_err(told)?.into_inner().deliveries;
+        let under_way = |d: &Delivery| matches!(d.state(), DeliveryState::Pending | DeliveryState::Started);
+        if !listed.is_empty() && !listed.iter().any(under_way) {
+            return Ok(listed);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("nobody was told within ten seconds")
 }
 
 /// A criterion of one field and one value.
@@ -243,39 +270,25 @@ pub(crate) async fn tell(port: u16, token: PathBuf) -> anyhow::Result<()> {
         .into_inner();
     for trace in &explained.traces {
         let verdict = RuleVerdict::try_from(trace.verdict).unwrap_or(RuleVerdict::Unspecified);
-        let verdict = verdict.as_str_name().trim_start_matches("RULE_VERDICT_").to_lowercase().replace('_', " ");
+        let verdict = words(verdict.as_str_name(), "RULE_VERDICT_");
         said(&format!("{}: {verdict}", trace.rule_name));
     }
 
     step(5, "Who was told, and why.");
     let mut deliveries = DeliveryServiceClient::new(suite.notification.clone());
-    for attempt in 0.. {
-        let filter = format!("ticket_id = \"{}\"", ticket.id);
-        let request = ListDeliveriesRequest { filter, ..Default::default() };
-        let listed = deliveries.list_deliveries(request).await.map_err(told)?.into_inner().deliveries;
-        if !listed.is_empty() {
-            for delivery in listed {
-                said(&format!(
-                    "{} by {}: {}, because {}",
-                    contact.name,
-                    delivery.channel().as_str_name().trim_start_matches("CHANNEL_").to_lowercase(),
-                    delivery.state().as_str_name().trim_start_matches("DELIVERY_STATE_").to_lowercase(),
-                    delivery
-                        .reason()
-                        .as_str_name()
-                        .trim_start_matches("DELIVERY_REASON_")
-                        .to_lowercase()
-                        .replace('_', " "),
-                ));
-            }
-            said("(no e-mail sender is configured here, so e-mails wait; the inbox has the message)");
-            break;
-        }
-        if attempt > 100 {
-            bail!("nobody was told within ten seconds");
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    for delivery in tried(&mut deliveries, &ticket.id).await? {
+        let reason = words(delivery.reason().as_str_name(), "DELIVERY_REASON_");
+        let channel = words(delivery.channel().as_str_name(), "CHANNEL_");
+        let outcome = if waits_for_sender(&delivery) {
+            "waits for an e-mail sender".to_owned()
+        } else {
+            words(delivery.state().as_str_name(), "DELIVERY_STATE_")
+        };
+        said(&format!("{} by {channel}: {outcome}; why: {reason}", contact.name));
     }
+    said(
+        "(no e-mail sender is configured yet: EmailSenderService.CreateEmailSender makes one, and the e-mail goes out)",
+    );
 
     step(6, "An agent who opens that ticket sees the right popup, once the setting is on.");
     let mut popups = PopupServiceClient::new(suite.notification.clone());
@@ -293,7 +306,7 @@ pub(crate) async fn tell(port: u16, token: PathBuf) -> anyhow::Result<()> {
         .map_err(told)?
         .into_inner();
     for popup in &shown.popups {
-        let kind = popup.kind().as_str_name().trim_start_matches("POPUP_KIND_").to_lowercase().replace('_', " ");
+        let kind = words(popup.kind().as_str_name(), "POPUP_KIND_");
         said(&format!("{kind}: {}", popup.html));
     }
 

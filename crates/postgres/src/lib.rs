@@ -161,7 +161,8 @@ impl Options {
         self
     }
 
-    /// Where to fetch the programs to when the machine has none. Without this nothing is fetched.
+    /// Where to fetch the programs to when the machine has none, or when CONCIERGE_PG_FETCH is `always`. Without this
+    /// nothing is fetched.
     #[must_use]
     pub fn fetch_into(mut self, folder: impl Into<PathBuf>) -> Self {
         self.fetch_into = Some(folder.into());

@@ -39,7 +39,9 @@ pub(crate) fn find(
     data: &Path,
     wanted: Option<u32>,
 ) -> Result<Programs, Error> {
-    find_among(installed(), options, account, data, wanted)
+    // What is fetched has a version of our choosing, which what is installed has not.
+    let fetch = options.fetch_into.is_some() && std::env::var_os("CONCIERGE_PG_FETCH").is_some_and(|v| v == "always");
+    find_among(installed().filter(|_| !fetch), options, account, data, wanted)
 }
 
 fn find_among(

@@ -3,6 +3,7 @@
 // Tests stop at the first thing that does not work.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+pub mod ports;
 pub mod process;
 
 use std::sync::LazyLock;

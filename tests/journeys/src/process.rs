@@ -1,11 +1,9 @@
 //! The suite as real processes on a private Postgres, to be killed.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -26,6 +24,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use uuid::Uuid;
+
+use crate::ports;
 
 /// The services, with the names of their databases.
 pub const SERVICES: [(&str, &str); 3] =
@@ -107,7 +107,7 @@ impl Processes {
         let pem = Signer::generate([9; 32]);
         std::fs::write(folder.path().join("signing.key"), pem.expose_secret()).expect("a file");
         let signer = Arc::new(Signer::from_pem(&pem, DEFAULT_ISSUER).expect("a key"));
-        let ports = SERVICES.map(|(name, _)| (name, (0..replicas).map(|_| free_port()).collect())).into();
+        let ports = SERVICES.map(|(name, _)| (name, (0..replicas).map(|_| ports::free(1)).collect())).into();
         let mut processes = Self { postgres, program: program.to_owned(), folder, signer, ports, running: Vec::new() };
         for (service, _) in SERVICES {
             for replica in 0..replicas {
@@ -132,6 +132,8 @@ impl Processes {
             .expect("a log");
         let child = Command::new(&self.program)
             .arg(service)
+            // A flag of these tests, and no setting of a service.
+            .env_remove("CONCIERGE_FAULT_CYCLES")
             .env("DATABASE_URL", self.postgres.url(database))
             .env("CONCIERGE_LISTEN", format!("127.0.0.1:{port}"))
             .env("CONCIERGE_SIGNING_KEY_FILE", self.folder.path().join("signing.key"))
@@ -213,17 +215,4 @@ impl Drop for Processes {
 
 fn pool(url: &str) -> PgPool {
     db::pool(&url.to_owned().into(), 4, Duration::from_secs(60), "test").expect("a URL of our own making")
-}
-
-/// A port that nobody listens on, below those that the system gives to outgoing connections: between two lives of a
-/// process none of these may take it.
-fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let offset = (std::process::id() + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        let port = 20_000 + u16::try_from(offset).expect("less than 10,000");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The services as processes of their own: started, watched, started again when they crash, drained at the end.
 
-use std::fs::OpenOptions;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,24 @@ use tonic_health::pb::health_client::HealthClient;
 /// The variable that tells a child to stop when its standard input closes.
 pub(crate) const STOP_WITH_STDIN: &str = "CONCIERGE_STOP_WITH_STDIN";
 
+/// Settings of the surroundings that a child must not take from them: they are given to it, or are for us alone.
+const NOT_FOR_CHILDREN: [&str; 8] = [
+    "CONCIERGE_DATABASE__URL",
+    "CONCIERGE_HOME",
+    "CONCIERGE_PG_ARCHIVE_SHA256",
+    "CONCIERGE_PG_ARCHIVE_URL",
+    "CONCIERGE_PG_BIN",
+    "CONCIERGE_PG_FETCH",
+    // Services of one machine call each other in the clear.
+    "CONCIERGE_TLS__CERTIFICATE_FILE",
+    "CONCIERGE_TLS__KEY_FILE",
+];
+
+/// How long a service of an `up` that was killed may take to end: its grace, and a little.
+const EARLIER: Duration = Duration::from_secs(15);
+
 /// How a child is started.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ChildOptions {
     pub(crate) name: &'static str,
     pub(crate) address: String,
@@ -25,11 +41,11 @@ pub(crate) struct ChildOptions {
     pub(crate) ticket_rule: String,
     pub(crate) database: String,
     pub(crate) key: PathBuf,
+    pub(crate) secret_keys: String,
     pub(crate) log: PathBuf,
 }
 
 /// One service.
-#[derive(Debug)]
 pub(crate) struct Child {
     options: ChildOptions,
     process: Process,
@@ -40,8 +56,8 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    pub(crate) fn start(options: ChildOptions) -> anyhow::Result<Self> {
-        let mut process = spawn(&options)?;
+    pub(crate) async fn start(options: ChildOptions) -> anyhow::Result<Self> {
+        let mut process = spawn(&options).await?;
         let stdin = process.stdin.take();
         Ok(Self { options, process, stdin, started: Instant::now(), wait: Duration::from_millis(100) })
     }
@@ -57,12 +73,12 @@ impl Child {
         let until = Instant::now() + Duration::from_secs(60);
         loop {
             let answer = health.check(HealthCheckRequest { service: "readiness".to_owned() }).await;
-            if answer.is_ok_and(|a| a.into_inner().status == i32::from(ServingStatus::Serving)) {
-                return Ok(());
-            }
             let log = self.options.log.display();
             if let Some(ended) = self.process.try_wait()? {
                 bail!("{} ended with {ended} instead of serving: see {log}{}", self.name(), tail(&self.options.log));
+            }
+            if answer.is_ok_and(|a| a.into_inner().status == i32::from(ServingStatus::Serving)) {
+                return Ok(());
             }
             if Instant::now() > until {
                 bail!("{} does not serve after a minute: see {log}{}", self.name(), tail(&self.options.log));
@@ -88,7 +104,7 @@ impl Child {
                 self.options.log.display()
             );
             tokio::time::sleep(self.wait).await;
-            match spawn(&self.options) {
+            match spawn(&self.options).await {
                 Ok(mut process) => {
                     self.stdin = process.stdin.take();
                     self.process = process;
@@ -100,15 +116,20 @@ impl Child {
     }
 }
 
-fn spawn(options: &ChildOptions) -> anyhow::Result<Process> {
-    let log = OpenOptions::new().create(true).append(true).open(&options.log)?;
-    let program = std::env::current_exe()?;
-    Command::new(&program)
+async fn spawn(options: &ChildOptions) -> anyhow::Result<Process> {
+    let log = own_log(&options.log).await?;
+    let program = program()?;
+    let mut command = Command::new(&program);
+    for name in NOT_FOR_CHILDREN {
+        command.env_remove(name);
+    }
+    command
         .args(["serve", options.name])
         .env("DATABASE_URL", &options.database)
         .env("CONCIERGE_LISTEN", &options.address)
         .env("CONCIERGE_METRICS_LISTEN", &options.metrics)
         .env("CONCIERGE_SIGNING_KEY_FILE", &options.key)
+        .env("CONCIERGE_SECRET_KEYS", &options.secret_keys)
         .env("CONCIERGE_UPSTREAMS__DIRECTORY", &options.directory)
         .env("CONCIERGE_UPSTREAMS__TICKET_RULE", &options.ticket_rule)
         .env(STOP_WITH_STDIN, "true")
@@ -120,6 +141,31 @@ fn spawn(options: &ChildOptions) -> anyhow::Result<Process> {
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("cannot start {} serve {}", program.display(), options.name))
+}
+
+/// This program, also when its file was replaced since, as a new build does: the running one is what fits the schema.
+fn program() -> std::io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let ourselves = Path::new("/proc/self/exe");
+    Ok(if !program.exists() && ourselves.exists() { ourselves.to_owned() } else { program })
+}
+
+/// Opens a service's log, once no other process of that service writes it. The lock goes to the process with its
+/// output and ends with it, so what an `up` that was killed left behind is known, and waited for.
+pub(crate) async fn own_log(path: &Path) -> anyhow::Result<File> {
+    let log = OpenOptions::new().create(true).append(true).open(path);
+    let log = log.with_context(|| format!("cannot write {}", path.display()))?;
+    let until = Instant::now() + EARLIER;
+    loop {
+        match log.try_lock() {
+            // A file system without locks: nothing can be known.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(log),
+            Err(TryLockError::WouldBlock) if Instant::now() > until => {
+                bail!("the service of an earlier run still writes {}: end that process and try again", path.display())
+            }
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 /// Watches all; never ends by itself.
@@ -140,7 +186,7 @@ pub(crate) async fn stop(children: Vec<Child>) {
 }
 
 /// The last lines of a log, for an error that must be understood at once.
-fn tail(log: &std::path::Path) -> String {
+fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(5)..];

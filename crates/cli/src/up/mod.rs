@@ -5,15 +5,17 @@
 
 mod children;
 mod home;
+mod ports;
 mod postgres;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
+use concierge_postgres::Server;
 use concierge_runtime::program::Program as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,13 +37,22 @@ pub(crate) const SEATS: [Seat; 3] = [
     Seat { name: "notification", database: "notification", port: 7103 },
 ];
 
+/// How long stopping waits for a Postgres that is being started again.
+const RESTART: Duration = Duration::from_secs(30);
+
 /// Start all three services and a private Postgres, and keep them running until Ctrl-C.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   concierge up                     directory on 127.0.0.1:7101, ticket-rule on 7102, notification on 7103
   concierge up --demo              also loads a small invented world and tells its story
   CONCIERGE_HOME=/srv/concierge concierge up
-                                   keeps data, key and token there instead of in .concierge")]
+                                   keeps data, key and token there instead of in .concierge
+
+Postgres' programs are looked for on this machine and fetched when it has none:
+  CONCIERGE_PG_BIN                 the folder that holds `postgres` and `initdb`, instead of looking
+  CONCIERGE_PG_FETCH=always        fetches them even where some are installed
+  CONCIERGE_PG_ARCHIVE_URL         where from: an archive (.tar.gz), its checksum beside it at <url>.sha256
+  CONCIERGE_PG_ARCHIVE_SHA256      its checksum, instead of asking for it")]
 pub(crate) struct Up {
     /// Load a small invented world and tell its story step by step.
     #[arg(long)]
@@ -53,77 +64,78 @@ pub(crate) struct Up {
     #[arg(long, env = "CONCIERGE_HOME", default_value = ".concierge", value_name = "FOLDER")]
     home: std::path::PathBuf,
     /// The first of three ports to listen on; metrics are ten above.
-    #[arg(long, default_value_t = SEATS[0].port, value_name = "PORT")]
+    #[arg(long, default_value_t = SEATS[0].port, value_name = "PORT",
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(ports::HIGHEST)))]
     port: u16,
 }
 
 impl Up {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(self.go())
+        let done = runtime.block_on(self.go());
+        // Postgres may still be fetched or starting: that is not waited for, its watchdog ends it.
+        runtime.shutdown_background();
+        done.map(|()| ExitCode::SUCCESS)
     }
 
-    async fn go(self) -> anyhow::Result<ExitCode> {
+    async fn go(self) -> anyhow::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let stopped = async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
-        tokio::pin!(stopped);
-
         let home = Arc::new(Home::open(&self.home)?);
         let steps = Steps::new();
-        let server = {
-            let (home, steps) = (Arc::clone(&home), steps.clone());
-            let starting = tokio::task::spawn_blocking(move || postgres::start(&home, &steps));
-            // Postgres is stopped by its own watchdog when we go away while it starts.
-            tokio::select! {
-                started = starting => Arc::new(started??),
-                () = &mut stopped => return Ok(ExitCode::SUCCESS),
-            }
+        let mut running = Running::default();
+        let done = tokio::select! {
+            done = self.keep_up(&home, &steps, &mut running) => done,
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
         };
+        steps.done();
+        let stopped = running.stop().await;
+        done.and(stopped)
+    }
+
+    /// Starts everything and keeps it running; returns when the story is told, if that is all there is to do.
+    async fn keep_up(&self, home: &Arc<Home>, steps: &Steps, running: &mut Running) -> anyhow::Result<()> {
+        for seat in &SEATS {
+            children::own_log(&home.log(seat.name)).await?;
+        }
+        ports::check(self.port)?;
+        let server = {
+            let (home, steps) = (Arc::clone(home), steps.clone());
+            Arc::new(tokio::task::spawn_blocking(move || postgres::start(&home, &steps)).await??)
+        };
+        running.server = Some(Arc::clone(&server));
         steps.at("creating and migrating the databases");
         postgres::prepare(&server).await?;
         steps.at("making the key and the administrator's token");
         let key = home.signing_key()?;
         home.write_admin_token(&key)?;
 
-        let mut children = Vec::new();
-        for (index, seat) in SEATS.iter().enumerate() {
-            let offset = u16::try_from(index)?;
-            children.push(Child::start(ChildOptions {
+        for (index, seat) in (0..).zip(&SEATS) {
+            let options = ChildOptions {
                 name: seat.name,
-                address: format!("127.0.0.1:{}", self.port + offset),
-                metrics: format!("127.0.0.1:{}", self.port + 10 + offset),
-                directory: format!("http://127.0.0.1:{}", self.port),
-                ticket_rule: format!("http://127.0.0.1:{}", self.port + 1),
+                address: format!("127.0.0.1:{}", ports::grpc(self.port, index)),
+                metrics: format!("127.0.0.1:{}", ports::metrics(self.port, index)),
+                directory: format!("http://127.0.0.1:{}", ports::grpc(self.port, 0)),
+                ticket_rule: format!("http://127.0.0.1:{}", ports::grpc(self.port, 1)),
                 database: server.url(seat.database),
                 key: home.key_file(),
+                secret_keys: home.secret_keys()?,
                 log: home.log(seat.name),
-            })?);
+            };
+            running.children.push(Child::start(options).await?);
         }
-        for child in &mut children {
+        for child in &mut running.children {
             steps.at(&format!("waiting for {}", child.name()));
-            tokio::select! {
-                serving = child.serving() => serving?,
-                () = &mut stopped => return stop(children, server).await,
-            }
+            child.serving().await?;
         }
         steps.done();
-        self.welcome(&home, &server);
-
-        let keepers = tokio::spawn(keep(Arc::clone(&home), key, Arc::clone(&server)));
-        let done = tokio::select! {
-            told = self.attend(&home) => told,
-            () = children::watch(&mut children) => Ok(()),
-            () = &mut stopped => Ok(()),
-        };
-        keepers.abort();
-        let code = stop(children, server).await?;
-        done.map(|()| code)
+        self.welcome(home, &server);
+        tokio::select! {
+            told = self.attend(home) => told,
+            () = children::watch(&mut running.children) => Ok(()),
+            () = keep(home, &key, &server) => Ok(()),
+        }
     }
 
     /// What happens while everything runs: the story, if it is asked for; then nothing, until somebody stops us.
@@ -138,7 +150,7 @@ impl Up {
         std::future::pending().await
     }
 
-    fn welcome(&self, home: &Home, server: &concierge_postgres::Server) {
+    fn welcome(&self, home: &Home, server: &Server) {
         let token = home.admin_token_file();
         let port = self.port;
         println!("Concierge is up. {}", server.version());
@@ -157,38 +169,55 @@ impl Up {
     }
 }
 
-/// Renews the token, and starts Postgres again should it end.
-async fn keep(home: Arc<Home>, key: home::SigningKey, server: Arc<concierge_postgres::Server>) {
-    let mut renew = tokio::time::interval(Duration::from_secs(300));
+/// Renews the token, and starts Postgres again should it end; never ends by itself.
+async fn keep(home: &Home, key: &home::SigningKey, server: &Arc<Server>) {
     let mut look = tokio::time::interval(Duration::from_secs(1));
     loop {
-        tokio::select! {
-            _ = renew.tick() => {
-                if let Err(error) = home.write_admin_token(&key) {
-                    eprintln!("concierge: cannot renew the administrator's token: {error:#}");
-                }
-            }
-            _ = look.tick() => {
-                if !server.is_running() {
-                    eprintln!("concierge: Postgres ended; starting it again (its log: {})", server.log().display());
-                    let server = Arc::clone(&server);
-                    let restarted = tokio::task::spawn_blocking(move || server.restart()).await;
-                    if let Ok(Err(error)) = restarted {
-                        eprintln!("concierge: {error}");
-                    }
-                }
+        look.tick().await;
+        if home.admin_token_is_stale()
+            && let Err(error) = home.write_admin_token(key)
+        {
+            eprintln!("concierge: cannot renew the administrator's token: {error:#}");
+        }
+        if !server.is_running() {
+            eprintln!("concierge: Postgres ended; starting it again (its log: {})", server.log().display());
+            let server = Arc::clone(server);
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || server.restart()).await {
+                eprintln!("concierge: {error}");
             }
         }
     }
 }
 
-/// Drains the services, then stops Postgres.
-async fn stop(children: Vec<Child>, server: Arc<concierge_postgres::Server>) -> anyhow::Result<ExitCode> {
-    eprintln!("concierge: stopping");
-    children::stop(children).await;
-    let server = Arc::into_inner(server);
-    tokio::task::spawn_blocking(move || server.map(concierge_postgres::Server::stop).transpose()).await??;
-    Ok(ExitCode::SUCCESS)
+/// What has been started so far.
+#[derive(Default)]
+struct Running {
+    children: Vec<Child>,
+    server: Option<Arc<Server>>,
+}
+
+impl Running {
+    /// Drains the services, then stops Postgres.
+    async fn stop(self) -> anyhow::Result<()> {
+        let Some(mut server) = self.server else { return Ok(()) };
+        eprintln!("concierge: stopping");
+        children::stop(self.children).await;
+        tokio::task::spawn_blocking(move || {
+            let until = Instant::now() + RESTART;
+            loop {
+                match Arc::try_unwrap(server) {
+                    Ok(server) => return server.stop(),
+                    // It is being started again this very moment.
+                    Err(shared) if Instant::now() < until => server = shared,
+                    // Its watchdog stops it when we are gone.
+                    Err(_) => return Ok(()),
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        })
+        .await??;
+        Ok(())
+    }
 }
 
 /// What is being done, as a spinner on a terminal and as lines elsewhere.

@@ -1,0 +1,89 @@
+//! A start in a fresh home, a stop, and a second start that finds everything again.
+
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
+use concierge_journeys::process::SERVICES;
+
+use crate::kit::{Home, Up, eventually, get, lives, mode};
+
+#[tokio::test]
+async fn starts_everything_stops_everything_and_finds_its_data_again() {
+    let home = Home::new();
+    let mut up = home.up().await;
+
+    // What it says, and where everything is.
+    let said = up.said();
+    for line in ["making the database cluster", "migrating the databases", "grpcurl -plaintext -H", "Ctrl-C stops"] {
+        assert!(said.contains(line), "{line:?} is missing:\n{said}");
+    }
+    assert_eq!(up.services().len(), 3, "each service is a process of its own");
+    for (offset, (name, _)) in (0..).zip(SERVICES) {
+        let metrics = get(home.port + 10 + offset, "/metrics");
+        assert!(metrics.starts_with("HTTP/1.1 200"), "{name}: {metrics}");
+        assert!(said.contains(&format!("127.0.0.1:{}", home.port + offset)), "{said}");
+    }
+    for secret in ["admin.token", "signing.key", "secret.key"] {
+        assert_eq!(mode(&home.path(secret)), 0o600, "{secret}");
+    }
+    assert!(said.contains(home.path("admin.token").to_str().unwrap()), "{said}");
+
+    let acme = up.create("Acme").await;
+    refuses_second(&home, &up).await;
+    renews_token(&home, &up).await;
+    assert_eq!(up.read(&acme).await, "Acme");
+
+    // SIGTERM, as a supervisor sends it.
+    let family = up.family();
+    assert!(family.len() >= 5, "three services, Postgres and its watchdog: {family:?}");
+    up.terminate();
+    stopped(&home, &mut up, &family).await;
+
+    // A second start, and Ctrl-C.
+    let mut up = home.up().await;
+    assert!(!up.said().contains("making the database cluster"), "{}", up.said());
+    assert_eq!(up.read(&acme).await, "Acme");
+    let family = up.family();
+    up.interrupt();
+    stopped(&home, &mut up, &family).await;
+}
+
+/// A second `up` on the same home is told so, on other ports too, and changes nothing.
+async fn refuses_second(home: &Home, up: &Up) {
+    let output = home.command().output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("another `concierge up` runs on") && said.contains("--home"), "{said}");
+    assert_eq!(up.services().len(), 3);
+}
+
+/// The token is renewed when it is old by its file, and when it is gone; it is never open to others.
+async fn renews_token(home: &Home, up: &Up) {
+    let file = home.path("admin.token");
+    let old = SystemTime::now() - Duration::from_secs(301);
+    let first = up.token();
+    File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+    eventually("a renewed token", || up.token() != first).await;
+    assert_eq!(mode(&file), 0o600);
+    std::fs::remove_file(&file).unwrap();
+    eventually("a token again", || file.exists()).await;
+    assert_eq!(mode(&file), 0o600);
+}
+
+/// It ends well, and nothing of it is left.
+async fn stopped(home: &Home, up: &mut Up, family: &[u32]) {
+    let status = up.ended().await;
+    assert!(status.success(), "{status}:\n{}", up.said());
+    assert!(!up.said().contains("killing it"), "drained, not killed:\n{}", up.said());
+    let left: Vec<_> = family.iter().filter(|pid| lives(**pid)).collect();
+    assert!(left.is_empty(), "{left:?} live on");
+    assert!(!home.anybody_listens());
+    assert!(!home.path("postgres/data/postmaster.pid").exists(), "Postgres was stopped in order");
+    let log = std::fs::read_to_string(home.path("postgres/server.log")).unwrap();
+    assert!(log.trim_end().ends_with("database system is shut down"), "{log}");
+    for (name, _) in SERVICES {
+        let log = std::fs::read_to_string(home.path(&format!("logs/{name}.log"))).unwrap();
+        let last = log.lines().next_back().unwrap_or_default();
+        assert!(last.contains("stopped"), "{name} was not drained: {last}");
+    }
+}

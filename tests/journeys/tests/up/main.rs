@@ -1,0 +1,11 @@
+//! `concierge up` and the stand-alone programs as real processes: started, stopped, killed, refused.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+mod alone;
+mod fetched;
+mod killed;
+mod kit;
+mod life;
+mod program;
+mod refused;
+mod tls;
