@@ -5,6 +5,7 @@ use std::time::Duration;
 use concierge_proto::error::Reason;
 use concierge_proto::{CallerKind, Permission, Violations};
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::auth::TokenError;
 use crate::query::{QueryError, QueryErrors};
@@ -70,8 +71,10 @@ pub enum Error {
         /// The caller's kind.
         kind: CallerKind,
     },
-    /// Somebody other than a service named an original caller.
-    #[error("only services may name an original caller in concierge-on-behalf-of")]
+    /// Somebody other than a service named an original caller, or a service named none.
+    #[error(
+        "concierge-on-behalf-of is for services, and names a caller as kind:subject, such as agent:0195e0c4-7a1c-7d3e-9b0a-3f1f6f0c2a11"
+    )]
     OnBehalfOfRefused,
     /// The token lacks a permission.
     #[error("the token does not hold the permission {permission}{}", field.as_ref().map_or(String::new(), |f| format!(", which {f} needs")))]
@@ -94,8 +97,8 @@ pub enum Error {
     StaleEtag {
         /// The type of record.
         record_type: &'static str,
-        /// The current etag.
-        current: String,
+        /// Its id; empty where there is only one of its type.
+        id: String,
     },
     /// The record is deleted.
     #[error("the {} {id} is deleted: undelete it first", words(record_type))]
@@ -165,6 +168,12 @@ pub enum Error {
     FeedPosition {
         /// The position asked for.
         position: i64,
+        /// The feed that there is.
+        feed_id: Uuid,
+        /// The first position it has.
+        first: i64,
+        /// Its newest position.
+        head: i64,
     },
     /// Our fault. The cause is logged, never told.
     #[error("something went wrong on our side: tell the operator the request id")]
@@ -270,21 +279,27 @@ impl Failure for Error {
         match self {
             Self::NotFound { record_type, id }
             | Self::Deleted { record_type, id }
-            | Self::NotDeleted { record_type, id } => vec![("record", (*record_type).to_owned()), ("id", id.clone())],
-            Self::StaleEtag { record_type, current } => {
-                vec![("record", (*record_type).to_owned()), ("etag", current.clone())]
+            | Self::NotDeleted { record_type, id }
+            | Self::StaleEtag { record_type, id } => {
+                vec![("record_type", (*record_type).to_owned()), ("id", id.clone())]
             }
             Self::InUse { record_type, id, by, count } => vec![
-                ("record", (*record_type).to_owned()),
+                ("record_type", (*record_type).to_owned()),
                 ("id", id.clone()),
-                ("by", (*by).to_owned()),
+                ("used_by", (*by).to_owned()),
                 ("count", count.to_string()),
             ],
             Self::PermissionMissing { permission, field } => std::iter::once(("permission", permission.to_string()))
                 .chain(field.clone().map(|f| ("field", f)))
                 .collect(),
-            Self::Taken { field, .. } => vec![("field", field.clone())],
-            Self::UpstreamUnavailable { service } => vec![("service", (*service).to_owned())],
+            Self::TooLarge { limit } => vec![("limit", limit.to_string())],
+            Self::KindRefused { kind } => vec![("kind", crate::auth::kind_name(*kind).to_owned())],
+            Self::UpstreamUnavailable { service } => vec![("upstream", (*service).to_owned())],
+            Self::FeedPosition { feed_id, first, head, .. } => vec![
+                ("feed_id", feed_id.to_string()),
+                ("first_position", first.to_string()),
+                ("head_position", head.to_string()),
+            ],
             Self::Other(failure) => failure.metadata(),
             _ => Vec::new(),
         }

@@ -15,6 +15,7 @@ pub fn status(failure: &dyn Failure) -> Status {
     let call = Call::current();
     let mut metadata: HashMap<String, String> =
         failure.metadata().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let violations = failure.violations();
     let mut domain = "concierge";
     if let Some(call) = &call {
         metadata.insert("request_id".to_owned(), call.request_id.clone());
@@ -22,10 +23,12 @@ pub fn status(failure: &dyn Failure) -> Status {
             domain = method.service.rsplit_once('.').map_or(method.service, |(package, _)| package);
         }
     }
+    if let Some(first) = violations.iter().next() {
+        metadata.entry("field".to_owned()).or_insert_with(|| first.field.clone());
+    }
     let reason = failure.reason().as_str_name();
     let reason = reason.strip_prefix("REASON_").unwrap_or(reason);
     let mut details = ErrorDetails::with_error_info(reason, domain, metadata);
-    let violations = failure.violations();
     if !violations.is_empty() {
         details.set_bad_request(
             violations.into_iter().map(|v| FieldViolation::new(v.field, v.description)).collect::<Vec<_>>(),

@@ -18,27 +18,24 @@ pub struct Upstream {
     channel: Channel,
     tokens: Arc<ServiceTokens>,
     clock: SharedClock,
-    patience: Duration,
+    patience: Option<Duration>,
 }
-
-/// How long to wait for an answer that one can do without.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Upstream {
     /// The service of that name behind a channel.
     pub fn new(name: &'static str, channel: Channel, tokens: Arc<ServiceTokens>, clock: SharedClock) -> Self {
-        Self { name, channel, tokens, clock, patience: PATIENCE }
+        Self { name, channel, tokens, clock, patience: None }
     }
 
-    /// The same, with another [`Upstream::patience`]: tests on a busy machine have more.
+    /// The same, waiting so long for every answer: tests on a busy machine have more [`Upstream::patience`].
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+        Self { patience: Some(patience), ..self }
     }
 
-    /// How long to wait for an answer that one can do without: 100 ms.
-    pub fn patience(&self) -> Duration {
-        self.patience
+    /// How long to wait for an answer that one can do without: as long as the caller usually does.
+    pub fn patience(&self, usual: Duration) -> Duration {
+        self.patience.unwrap_or(usual)
     }
 
     /// Its name, such as `directory`.
@@ -72,9 +69,10 @@ impl Upstream {
         request
     }
 
-    /// A request that must be answered within `budget`, and within what the call being served has left.
-    pub fn request_within<T>(&self, message: T, budget: Duration) -> Request<T> {
+    /// A request that must be answered within the patience for `usual`, and within what the call being served has left.
+    pub fn request_within<T>(&self, message: T, usual: Duration) -> Request<T> {
         let mut request = self.request(message);
+        let budget = self.patience(usual);
         let left = Call::current().and_then(|c| c.remaining().ok()).unwrap_or(budget);
         request.set_timeout(budget.min(left));
         request

@@ -89,6 +89,8 @@ pub struct Suite {
 /// A socket of its own port, bound and not listening.
 fn socket() -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
+    // Connections take this over: without it a closed one keeps the port from a restart for a minute (TIME_WAIT).
+    socket.set_reuseaddr(true).expect("a socket");
     socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     socket
 }

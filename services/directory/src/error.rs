@@ -23,6 +23,8 @@ pub enum Error {
         field: String,
         /// The site.
         id: String,
+        /// The site's customer.
+        customer_id: String,
     },
     /// What the record belongs to is deleted.
     #[error("the {record_type} {id}, to which it belongs, is deleted: undelete that first")]
@@ -189,9 +191,11 @@ impl Failure for Error {
             Self::UserLinkedToOtherAgent { id, agent_id } => vec![("id", id.clone()), ("agent_id", agent_id.clone())],
             Self::LoginNameRequired { id } => vec![("id", id.clone())],
             Self::SiteIsMain { id, customer_id } => vec![("id", id.clone()), ("customer_id", customer_id.clone())],
-            Self::SiteOfOtherCustomer { field, id } => vec![("field", field.clone()), ("id", id.clone())],
+            Self::SiteOfOtherCustomer { field, id, customer_id } => {
+                vec![("field", field.clone()), ("id", id.clone()), ("customer_id", customer_id.clone())]
+            }
             Self::ParentDeleted { record_type, id } => {
-                vec![("record_type", (*record_type).to_owned()), ("id", id.clone())]
+                vec![("parent_type", (*record_type).to_owned()), ("parent_id", id.clone())]
             }
             Self::AgentNotInTeam { field, id, team_id } => {
                 vec![("field", field.clone()), ("id", id.clone()), ("team_id", team_id.clone())]

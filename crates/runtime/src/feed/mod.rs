@@ -33,6 +33,13 @@ pub(crate) struct Extent {
     pub(crate) floor: i64,
 }
 
+impl Extent {
+    /// The failure of who asks for what comes after a position that this feed does not have.
+    pub(crate) fn lacks(&self, position: i64) -> Error {
+        Error::FeedPosition { position, feed_id: self.feed_id, first: self.floor + 1, head: self.head }
+    }
+}
+
 pub(crate) async fn extent(pool: &PgPool) -> Result<Extent, Error> {
     let row = sqlx::query("select feed_id, head, floor from feed").fetch_one(pool).await?;
     Ok(Extent { feed_id: row.try_get(0)?, head: row.try_get(1)?, floor: row.try_get(2)? })

@@ -102,11 +102,12 @@ impl EventFeedService for FeedServer {
 
     async fn subscribe(&self, request: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
         let request = request.into_inner();
-        let Extent { feed_id, head, floor } = extent(self.service.pool()).await?;
+        let extent = extent(self.service.pool()).await?;
+        let Extent { feed_id, head, floor } = extent;
         let after = request.after_position;
         let other = !request.feed_id.is_empty() && request.feed_id != feed_id.to_string();
         if other || (request.feed_id.is_empty() && after > 0) || after < floor || after > head {
-            return Err(Error::FeedPosition { position: after }.into());
+            return Err(extent.lacks(after).into());
         }
         let (sender, receiver) = mpsc::channel(4);
         let feed = self.clone();
@@ -159,7 +160,7 @@ impl FeedServer {
             if let Some(lost) = events.first().map(|e| e.position).filter(|p| *p != position + 1) {
                 // Positions have no gaps: what was between is gone after its retention.
                 tracing::warn!(position, lost, "a subscriber is too slow");
-                return Err(Error::FeedPosition { position });
+                return Err(extent(self.service.pool()).await?.lacks(position));
             }
             let full = events.len() as i64 == BATCH;
             let read_any = !events.is_empty();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use concierge_proto::{CallerKind, Method};
+use concierge_proto::Method;
 use http::HeaderMap;
 
 use super::ON_BEHALF_OF;
@@ -22,10 +22,9 @@ pub(crate) fn authenticate(verifier: &Verifier, headers: &HeaderMap, now: DateTi
     let caller = verifier.verify(token, now)?;
     match headers.get(ON_BEHALF_OF) {
         None => Ok(caller),
-        Some(_) if caller.kind != CallerKind::Service => Err(Error::OnBehalfOfRefused),
         Some(original) => {
-            let original = original.to_str().ok().filter(|o| !o.is_empty() && o.len() <= 200);
-            Ok(Arc::new(Caller { on_behalf_of: original.map(str::to_owned), ..(*caller).clone() }))
+            let acting = original.to_str().ok().and_then(|original| caller.acting_for(original));
+            acting.map(Arc::new).ok_or(Error::OnBehalfOfRefused)
         }
     }
 }

@@ -142,7 +142,7 @@ impl Tx {
     /// Refuses a stale etag, and any change of a deleted record.
     pub fn check_etag<R: Record>(&self, current: &R, etag: &str) -> Result<(), Error> {
         if !etag.is_empty() && etag != current.etag() {
-            return Err(Error::StaleEtag { record_type: R::TYPE, current: current.etag().to_owned() });
+            return Err(Error::StaleEtag { record_type: R::TYPE, id: current.id().to_owned() });
         }
         if current.delete_time().is_some() {
             return Err(Error::Deleted { record_type: R::TYPE, id: current.id().to_owned() });

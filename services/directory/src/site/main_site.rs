@@ -23,7 +23,12 @@ pub(super) async fn set(tx: &mut Tx, request: SetMainSiteRequest) -> Result<SetM
         return Err(unknown());
     }
     if site.customer_id != before.id {
-        return Err(crate::Error::SiteOfOtherCustomer { field: "site_id".to_owned(), id: site.id }.into());
+        return Err(crate::Error::SiteOfOtherCustomer {
+            field: "site_id".to_owned(),
+            id: site.id,
+            customer_id: site.customer_id,
+        }
+        .into());
     }
     if site.active == Some(false) {
         let (field, id) = ("site_id".to_owned(), site.id);

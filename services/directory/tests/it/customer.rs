@@ -330,7 +330,7 @@ async fn stays_while_anybody_is_there() {
     let ann = desk.user(&main, "Ann Lee").await;
     let status = remove(&desk, &customer.id).await.unwrap_err();
     assert_eq!(told(&status), (Code::FailedPrecondition, "RECORD_IN_USE".to_owned()));
-    assert_eq!((metadata(&status, "by"), metadata(&status, "count")), ("user".to_owned(), "1".to_owned()));
+    assert_eq!((metadata(&status, "used_by"), metadata(&status, "count")), ("user".to_owned(), "1".to_owned()));
     let request = DeleteUserRequest { id: ann.id, etag: String::new(), request_id: request_id() };
     desk.users().delete_user(request).await.unwrap();
     remove(&desk, &customer.id).await.unwrap();

@@ -32,7 +32,7 @@ async fn of_directory(host: &Host, requester: &GetRequesterFactsRequest) -> Opti
     let batch = BatchGetRequesterFactsRequest { requests: vec![requester.clone()] };
     let mut client = RequesterServiceClient::new(directory.channel());
     let asked = client.batch_get_requester_facts(directory.request_within(batch, BUDGET));
-    match tokio::time::timeout(BUDGET, asked).await {
+    match tokio::time::timeout(directory.patience(BUDGET), asked).await {
         Ok(Ok(answer)) => answer.into_inner().results.pop()?.facts,
         Ok(Err(status)) => {
             tracing::warn!(code = ?status.code(), message = status.message(), "no facts from directory");

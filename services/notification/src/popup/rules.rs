@@ -72,7 +72,7 @@ pub(super) async fn ticket(host: &Host, id: &str) -> Result<Option<Ticket>, Erro
     let Some(upstream) = &host.ticket_rule else { return Ok(None) };
     let mut client = TicketServiceClient::new(upstream.channel());
     let request = upstream.request_within(GetTicketRequest { id: id.to_owned() }, BUDGET);
-    match answer(BUDGET, client.get_ticket(request)).await {
+    match answer(upstream.patience(BUDGET), client.get_ticket(request)).await {
         Ok(answer) => Ok(answer.ticket),
         Err(status) if status.code() == Code::NotFound => {
             Err(Error::NotFound { record_type: Ticket::TYPE, id: id.to_owned() })
@@ -89,7 +89,7 @@ pub(super) async fn ticket(host: &Host, id: &str) -> Result<Option<Ticket>, Erro
 pub(super) async fn of_ticket(host: &Host, ticket_id: &str) -> RulePopups {
     let Some(upstream) = &host.ticket_rule else { return RulePopups { missing: true, ..Default::default() } };
     let known = host.service.shared::<Evaluations>();
-    let deadline = Instant::now() + BUDGET;
+    let deadline = Instant::now() + upstream.patience(BUDGET);
     let (mut corrected, mut seen) = (HashSet::new(), HashSet::new());
     let mut newest_first: Vec<Vec<Popup>> = Vec::new();
     let mut missing = false;
@@ -181,7 +181,7 @@ pub(super) async fn of_draft(host: &Host, draft: TicketDraft) -> Result<(RulePop
     let question =
         EvaluateRulesRequest { draft: Some(draft), verdicts: vec![RuleVerdict::Matched.into()], ..Default::default() };
     let mut client = RuleServiceClient::new(upstream.channel()).max_decoding_message_size(MOST_BYTES);
-    match answer(BUDGET, client.evaluate_rules(upstream.request_within(question, BUDGET))).await {
+    match answer(upstream.patience(BUDGET), client.evaluate_rules(upstream.request_within(question, BUDGET))).await {
         Ok(EvaluateRulesResponse { ticket, evaluation, .. }) => {
             let matches = evaluation.unwrap_or_default().matches;
             let popups = matches.into_iter().map(|m| popup(m.rule_id, m.rule_name, &m.popup_html));

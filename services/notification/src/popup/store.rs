@@ -45,7 +45,7 @@ pub(super) async fn change(tx: &mut Tx, new: &PopupSettings, paths: &[String]) -
     .await?;
     let before = read(&row)?;
     if !new.etag.is_empty() && new.etag != before.etag {
-        return Err(Error::StaleEtag { record_type: TYPE, current: before.etag });
+        return Err(Error::StaleEtag { record_type: TYPE, id: String::new() });
     }
     let mut after = before.clone();
     let mut fields = Vec::new();

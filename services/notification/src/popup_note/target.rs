@@ -23,7 +23,7 @@ pub(super) async fn check(directory: Option<&Upstream>, note: &PopupNote) -> Res
         PopupNote { site_id, .. } if !site_id.is_empty() => ("site_id", "site", site_id),
         _ => ("user_id", "user", &note.user_id),
     };
-    let live = match tokio::time::timeout(BUDGET, live(directory, what, id.clone())).await {
+    let live = match tokio::time::timeout(directory.patience(BUDGET), live(directory, what, id.clone())).await {
         Ok(Ok(live)) => live,
         Ok(Err(status)) if status.code() == Code::NotFound => false,
         Ok(Err(status)) => {

@@ -74,7 +74,7 @@ impl Directory {
             let mut parts = EventFeedServiceClient::new(upstream.channel()).read_snapshot(request).await?.into_inner();
             parts.message().await
         };
-        let answer = tokio::time::timeout(BUDGET, asked).await;
+        let answer = tokio::time::timeout(upstream.patience(BUDGET), asked).await;
         let head = match answer {
             Ok(Ok(Some(part))) => part.feed_id.parse().ok().map(|id| (id, part.position)),
             _ => None,

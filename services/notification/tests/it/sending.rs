@@ -115,7 +115,7 @@ async fn a_server_that_is_away_is_tried_again_until_attempts_run_out() {
 #[tokio::test]
 async fn before_the_last_byte_nothing_arrived_and_after_it_nobody_knows() {
     let mut world = world().await;
-    world.desk().pace.set_limit(Duration::from_millis(300));
+    world.desk().pace.set_limit(Duration::from_millis(1_500));
     for (fault, outcome, copies) in [
         (Fault::Silence(Step::MailFrom), AttemptOutcome::Unreachable, 1),
         (Fault::Silence(Step::Data), AttemptOutcome::Unreachable, 1),

@@ -8,6 +8,8 @@ use concierge_runtime::Call;
 use concierge_runtime::upstream::Upstream;
 use tokio::sync::oneshot;
 
+use super::PATIENCE;
+
 /// So many questions go into one request: what directory takes.
 const BATCH: usize = 500;
 /// So many requests are on their way at a time.
@@ -52,7 +54,7 @@ impl Batches {
             // A task of its own: the call that starts a lane may go away, those who wait with it must not suffer.
             tokio::spawn(self.clone().run());
         }
-        tokio::time::timeout(self.directory.patience(), receiver).await.ok()?.ok()
+        tokio::time::timeout(self.directory.patience(PATIENCE), receiver).await.ok()?.ok()
     }
 
     /// One lane: batch after batch until nobody waits.
@@ -75,7 +77,7 @@ impl Batches {
     }
 
     async fn send(&self, batch: Vec<Waiter>) {
-        let patience = self.directory.patience();
+        let patience = self.directory.patience(PATIENCE);
         let questions: Vec<GetRequesterFactsRequest> = batch.iter().map(|w| w.question.clone()).collect();
         let asked = questions.len();
         // Asked for one call, it is that call's; asked for several, it belongs to the trace of the first.

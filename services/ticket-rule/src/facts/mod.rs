@@ -4,6 +4,8 @@ mod batch;
 mod projected;
 pub mod references;
 
+use std::time::Duration;
+
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
 use concierge_proto::directory::{
     EffectiveActivity, GetCustomerRequest, GetRequesterFactsRequest, InactivityCause, RequesterFacts,
@@ -16,6 +18,9 @@ use concierge_runtime::upstream::Upstream;
 use concierge_runtime::{Error, Service};
 
 use batch::Batches;
+
+/// How long directory has to answer: what it says is better, what was last heard of it will do.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The records of directory that are kept here: all that facts are made from, and all that tickets name.
 const KEPT: [&str; 7] = ["customer", "site", "user", "user_role", "relationship", "agent", "team"];
@@ -169,10 +174,11 @@ impl Source {
     /// The main site of a customer; as last heard when directory does not answer, empty when nobody knows it.
     async fn main_site(&self, customer_id: &str) -> Result<String, Error> {
         if let Some(directory) = &self.directory {
-            let request =
-                directory.request_within(GetCustomerRequest { id: customer_id.to_owned() }, directory.patience());
+            let request = directory.request_within(GetCustomerRequest { id: customer_id.to_owned() }, PATIENCE);
             let mut client = CustomerServiceClient::new(directory.channel());
-            if let Ok(Ok(answer)) = tokio::time::timeout(directory.patience(), client.get_customer(request)).await {
+            if let Ok(Ok(answer)) =
+                tokio::time::timeout(directory.patience(PATIENCE), client.get_customer(request)).await
+            {
                 return Ok(answer.into_inner().customer.unwrap_or_default().main_site_id);
             }
         }

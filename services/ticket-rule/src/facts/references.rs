@@ -22,7 +22,7 @@ use sqlx::{PgExecutor, Row as _};
 use tonic::Code;
 use uuid::Uuid;
 
-use super::{Facts, Source};
+use super::{Facts, PATIENCE, Source};
 
 /// The records of directory that are named here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -245,7 +245,7 @@ const MOST_CALLS: usize = 100;
 async fn one(directory: &Upstream, kind: Kind, id: Uuid) -> ((Kind, Uuid), Option<Named>) {
     macro_rules! get {
         ($client:ident.$method:ident($request:ident) -> $record:ident) => {{
-            let request = directory.request_within($request { id: id.to_string() }, directory.patience());
+            let request = directory.request_within($request { id: id.to_string() }, PATIENCE);
             let answer = $client::new(directory.channel()).$method(request).await?;
             answer.into_inner().$record.map(Named::from)
         }};
@@ -264,7 +264,7 @@ async fn one(directory: &Upstream, kind: Kind, id: Uuid) -> ((Kind, Uuid), Optio
         })
     };
     let answer: Result<Result<Option<Named>, tonic::Status>, _> =
-        tokio::time::timeout(directory.patience(), asked).await;
+        tokio::time::timeout(directory.patience(PATIENCE), asked).await;
     let named = match answer {
         Ok(Ok(named)) => named,
         Ok(Err(status)) if status.code() == Code::NotFound => Some(MISSING),
@@ -278,10 +278,10 @@ async fn many(directory: Option<&Upstream>, ids: Vec<Uuid>) -> Vec<((Kind, Uuid)
     let Some(directory) = directory.filter(|_| !ids.is_empty()) else { return Vec::new() };
     let request = BatchGetUsersRequest { ids: ids.iter().map(Uuid::to_string).collect() };
     let asked = async {
-        let request = directory.request_within(request, directory.patience());
+        let request = directory.request_within(request, PATIENCE);
         UserServiceClient::new(directory.channel()).batch_get_users(request).await
     };
-    let mut known: HashMap<Uuid, Named> = match tokio::time::timeout(directory.patience(), asked).await {
+    let mut known: HashMap<Uuid, Named> = match tokio::time::timeout(directory.patience(PATIENCE), asked).await {
         Ok(Ok(answer)) => {
             let users = answer.into_inner().users;
             users.into_iter().filter_map(|user| Some((user.id.parse().ok()?, Named::from(user)))).collect()
