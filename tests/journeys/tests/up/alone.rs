@@ -179,12 +179,12 @@ async fn says_which_setting_moves_it_from_a_port_that_is_taken() {
 }
 
 #[tokio::test]
-async fn says_that_the_database_is_away_without_its_password() {
+async fn says_that_the_database_is_not_there_without_its_password() {
     let program = Program::new("notification").await;
-    let mut command = program.command("migrate");
-    let output = command.env("DATABASE_URL", "postgres://concierge:hunter2@127.0.0.1:1/absent").output().unwrap();
+    let url = format!("{}&password=hunter2", program.database.replace("alone_", "absent_"));
+    let output = program.command("migrate").env("DATABASE_URL", url).output().unwrap();
     assert!(!output.status.success());
     let said = said(&output);
-    assert!(said.contains("the schema could not be brought up to date"), "{said}");
+    assert!(said.contains("the schema could not be brought up to date") && said.contains("does not exist"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
 }

@@ -1,20 +1,18 @@
 //! Postgres' programs fetched by `up` from an archive server on this machine.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 // What `concierge-postgres` tests its fetching with, and where that looks for its `Archive`.
 #[path = "../../../../crates/postgres/src/archive_server.rs"]
 mod archive_server;
-use concierge_postgres::{Archive, Options, Server};
+use concierge_postgres::Archive;
 
 use crate::kit::Home;
 
 #[tokio::test]
 async fn fetches_postgres_and_starts_from_what_it_fetched() {
     let archive = tokio::task::spawn_blocking(|| {
-        let server = Server::start(Options::temporary()).unwrap();
+        let server = concierge_testkit::database::server();
         let (_, version) = server.version().split_once("(PostgreSQL) ").unwrap();
         let major = version.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
         archive_server::archive_of(server.programs(), major)
@@ -22,8 +20,7 @@ async fn fetches_postgres_and_starts_from_what_it_fetched() {
     .await
     .unwrap();
     let served = archive_server::start(archive, None);
-    // Open to the account that runs Postgres, as a project's folder usually is.
-    let home = Home::at(tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap());
+    let home = Home::open();
     let start = || {
         let mut command = home.command();
         command.env("CONCIERGE_PG_FETCH", "always").env("CONCIERGE_PG_ARCHIVE_URL", served.archive().url);
@@ -54,7 +51,7 @@ async fn fetches_postgres_and_starts_from_what_it_fetched() {
 #[tokio::test]
 async fn names_archive_that_is_not_there() {
     let served = archive_server::start(Vec::new(), Some("0".repeat(64)));
-    let home = Home::new();
+    let home = Home::open();
     let run = |url: String| {
         let mut command = home.command();
         let output = command.env("CONCIERGE_PG_FETCH", "always").env("CONCIERGE_PG_ARCHIVE_URL", url).output().unwrap();

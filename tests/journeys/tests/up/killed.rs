@@ -3,11 +3,13 @@
 use concierge_journeys::process::SERVICES;
 use rustix::process::Signal;
 
+use crate::interrupted::end_in_the_middle_of_starting;
 use crate::kit::{Home, eventually, kill, lives};
 
 #[tokio::test]
 async fn recovers_from_kill_of_anything() {
     let home = Home::new();
+    end_in_the_middle_of_starting(&home).await;
     let up = home.up().await;
     let mut customers = vec![up.create("Before any kill").await];
 

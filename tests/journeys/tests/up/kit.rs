@@ -1,8 +1,9 @@
 //! A `concierge up` in a home of its own, and how to look at it from outside.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -36,7 +37,13 @@ impl Home {
         Self::at(tempfile::tempdir().unwrap())
     }
 
-    pub(crate) fn at(folder: tempfile::TempDir) -> Self {
+    /// One that other accounts may enter, as a project's folder usually is: the one that runs Postgres finds what is
+    /// fetched in it.
+    pub(crate) fn open() -> Self {
+        Self::at(tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap())
+    }
+
+    fn at(folder: tempfile::TempDir) -> Self {
         Self { folder, port: ports::free(PORTS) }
     }
 
@@ -254,29 +261,34 @@ impl Drop for Up {
     }
 }
 
-/// What `ps` says of one process.
+/// What the system says of one process.
 struct Process {
     pid: u32,
     parent: u32,
     command: String,
 }
 
-/// All processes that live. A zombie does not: whoever should reap it may be slow.
+/// All processes that live.
 fn processes() -> Vec<Process> {
-    let output = Command::new("ps").args(["-A", "-ww", "-o", "pid=,ppid=,stat=,command="]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let read = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (pid, parent) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        let lives = !words.next()?.starts_with('Z');
-        lives.then(|| Process { pid, parent, command: words.collect::<Vec<_>>().join(" ") })
-    };
-    text.lines().filter_map(read).collect()
+    let all = Path::new("/proc").read_dir().unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    all.filter_map(process).collect()
+}
+
+fn process(pid: u32) -> Option<Process> {
+    let folder = Path::new("/proc").join(pid.to_string());
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    // After the name, which may hold anything: the state, the parent.
+    let mut words = stat[stat.rfind(')')? + 1..].split_whitespace();
+    // A zombie does not live: whoever should reap it may be slow.
+    let lives = !matches!(words.next()?, "Z" | "X");
+    let parent = words.next()?.parse().ok()?;
+    let command = String::from_utf8_lossy(&std::fs::read(folder.join("cmdline")).ok()?).replace('\0', " ");
+    lives.then(|| Process { pid, parent, command: command.trim().to_owned() })
 }
 
 /// Whether a process lives.
 pub(crate) fn lives(pid: u32) -> bool {
-    processes().iter().any(|p| p.pid == pid)
+    process(pid).is_some()
 }
 
 fn number(pid: u32) -> Pid {
@@ -308,6 +320,5 @@ pub(crate) fn get(port: u16, path: &str) -> String {
 
 /// The access rights of a file.
 pub(crate) fn mode(file: &Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt as _;
     file.metadata().unwrap().permissions().mode() & 0o777
 }

@@ -1,11 +1,20 @@
 //! A start in a fresh home, a stop, and a second start that finds everything again.
 
 use std::fs::File;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use concierge_journeys::process::SERVICES;
 
-use crate::kit::{Home, Up, eventually, get, lives, mode};
+use concierge_proto::directory::customer_service_client::CustomerServiceClient;
+use concierge_proto::directory::{CreateCustomerRequest, ListCustomersRequest};
+use concierge_proto::notification::email_sender_service_client::EmailSenderServiceClient;
+use concierge_proto::notification::{CreateEmailSenderRequest, EmailSender};
+use concierge_testkit::request_id;
+use tonic::transport::Endpoint;
+use tonic::{Code, Request};
+
+use crate::kit::{Home, PROGRAM, Up, eventually, get, lives, mode};
 
 #[tokio::test]
 async fn starts_everything_stops_everything_and_finds_its_data_again() {
@@ -31,6 +40,8 @@ async fn starts_everything_stops_everything_and_finds_its_data_again() {
     let acme = up.create("Acme").await;
     refuses_second(&home, &up).await;
     renews_token(&home, &up).await;
+    token_of_command_grants_what_it_says(&home).await;
+    keeps_secrets(&home, &up).await;
     assert_eq!(up.read(&acme).await, "Acme");
 
     // SIGTERM, as a supervisor sends it.
@@ -68,6 +79,40 @@ async fn renews_token(home: &Home, up: &Up) {
     std::fs::remove_file(&file).unwrap();
     eventually("a token again", || file.exists()).await;
     assert_eq!(mode(&file), 0o600);
+}
+
+/// `concierge token create` finds the installation's key; its token does what its scope says and no more.
+async fn token_of_command_grants_what_it_says(home: &Home) {
+    let mut command = Command::new(PROGRAM);
+    command.args(["token", "create", "--scope", "customers.read", "--home"]).arg(home.root());
+    let token = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let address = format!("http://127.0.0.1:{}", home.port);
+    let mut client = CustomerServiceClient::new(Endpoint::from_shared(address).unwrap().connect_lazy());
+    client.list_customers(bearing(token.trim(), ListCustomersRequest::default())).await.unwrap();
+    let refused = client.create_customer(bearing(token.trim(), CreateCustomerRequest::default())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
+}
+
+/// The password of an e-mail server can be kept without anything being set up.
+async fn keeps_secrets(home: &Home, up: &Up) {
+    let sender = EmailSender {
+        name: "Desk".to_owned(),
+        host: "mail.example".to_owned(),
+        from_address: "desk@mail.example".to_owned(),
+        username: "desk".to_owned(),
+        password: "hunter2".to_owned(),
+        ..Default::default()
+    };
+    let request = CreateEmailSenderRequest { email_sender: Some(sender), request_id: request_id() };
+    let address = format!("http://127.0.0.1:{}", home.port + 2);
+    let mut client = EmailSenderServiceClient::new(Endpoint::from_shared(address).unwrap().connect_lazy());
+    client.create_email_sender(bearing(up.token().trim(), request)).await.unwrap();
+}
+
+fn bearing<M>(token: &str, message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
 }
 
 /// It ends well, and nothing of it is left.
