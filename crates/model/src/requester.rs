@@ -8,10 +8,20 @@ use concierge_proto::directory::{
     Customer, CustomerFacts, EffectiveUser, GetRequesterFactsRequest, RecordVersion, RequesterFacts,
     RequesterFactsResult, Site, SiteFacts, UnknownRequesterId, User, UserFacts, UserRole,
 };
+use concierge_proto::ticket_rule::Ticket;
 use prost_types::Timestamp;
 
 use crate::user_role::Held;
 use crate::{customer, site, user};
+
+/// The request for the facts of a ticket's user, site and customer.
+pub fn request_of(ticket: &Ticket) -> GetRequesterFactsRequest {
+    GetRequesterFactsRequest {
+        user_id: ticket.user_id.clone(),
+        site_id: ticket.site_id.clone(),
+        customer_id: ticket.customer_id.clone(),
+    }
+}
 
 /// Records that facts are made from, by id.
 #[derive(Clone, Debug, Default)]

@@ -118,7 +118,7 @@ fn kinds(told: &TicketEvent) -> Vec<ActivityKind> {
     let mut kinds: Vec<ActivityKind> = told
         .kinds()
         .filter_map(|kind| match kind {
-            TicketEventKind::Unspecified => None,
+            TicketEventKind::Unspecified | TicketEventKind::RulesMatched => None,
             TicketEventKind::Logged => Some(ActivityKind::TicketLogged),
             TicketEventKind::Closed => Some(ActivityKind::TicketClosed),
             TicketEventKind::ActionAdded => Some(ActivityKind::ActionAdded),

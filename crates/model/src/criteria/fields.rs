@@ -80,6 +80,15 @@ const TABLE: &[Line] = &[
     line("customer.ai_excluded", Flag, "Its data must reach no AI model."),
 ];
 
+/// What is read in a field only with a permission: what the same records of directory ask for.
+const READ_PERMISSIONS: &[(&str, &str)] =
+    &[("user.important", "importance.read"), ("customer.important", "importance.read")];
+
+/// The permission that reading the value of a field needs, beside what reading criteria needs.
+pub fn read_permission(name: &str) -> Option<&'static str> {
+    READ_PERMISSIONS.iter().find(|(field, _)| *field == name).map(|(_, permission)| *permission)
+}
+
 /// What only notification definitions can name.
 const EVENT: &[Line] = &[
     line("event.changed_fields", TextSet, "The `ticket.…` fields that the event changed."),

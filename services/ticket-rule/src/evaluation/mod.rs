@@ -4,6 +4,7 @@
 //! ApplyRule and second evaluations call it alike, and only the caller commits.
 
 pub mod configuration;
+mod given;
 mod record;
 mod rule;
 pub mod rule_set;
@@ -17,12 +18,14 @@ use concierge_criteria::FieldSet;
 use concierge_proto::ticket_rule::{EvaluationSummary, Ticket, TicketAction};
 
 pub use configuration::Configuration;
+pub(crate) use given::{evaluate_given, is_gone};
 pub(crate) use rule::compile;
 pub use rule_set::RuleSet;
 pub use rule_sets::RuleSets;
 pub(crate) use rule_sets::{revise, revise_all};
 pub use stored::{NewEvaluation, StoredEvaluation, store};
-pub use walk::{Evaluated, Input, Occasion, evaluate, evaluate_explained};
+pub(crate) use walk::MOST_TAGS;
+pub use walk::{Evaluated, Gave, Input, Occasion, evaluate, evaluate_explained};
 
 /// What a change of a ticket changed by itself, before any rule: for [`Occasion::Updated`]. That is every field of the
 /// ticket that differs, those of an action that is added, and every fact about a user, site or customer that is another

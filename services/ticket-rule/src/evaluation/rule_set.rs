@@ -1,9 +1,8 @@
 //! The rules and the configuration they refer to, at one revision: ready to run, never changed, shared by all calls.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use concierge_criteria::{AppliesTo, FieldSet};
 use concierge_proto::Record;
 use concierge_proto::ticket_rule::{Priority, Rule, Sla, Status, TicketType};
 use concierge_runtime::{Error, html};
@@ -57,19 +56,35 @@ impl RuleSet {
         self.records.values().map(Arc::as_ref)
     }
 
-    /// Whether a change of these fields alone lets a rule for existing tickets be considered. If none is at first, none is
-    /// at all.
-    pub fn may_run_on(&self, changed: &FieldSet) -> bool {
-        let existing = |rule: &concierge_criteria::Rule| {
-            rule.enabled() && matches!(rule.applies_to(), AppliesTo::NewAndExisting | AppliesTo::Existing)
-        };
-        self.rules.rules().iter().any(|rule| existing(rule) && rule.criteria().fields().intersects(changed))
-    }
-
     /// How many live rules name this record, in criteria or outcomes.
     pub(crate) fn naming(&self, id: &str) -> i64 {
         let names = |rule: &&Rule| references::named(rule).iter().any(|named| named.id == id);
         i64::try_from(self.rules().filter(names).count()).unwrap_or(i64::MAX)
+    }
+
+    /// The set with rules that do not give these teams and agents, and do not add these tags; else as they are.
+    pub(crate) fn without(&self, ids: &BTreeSet<Uuid>, tags: &BTreeSet<String>) -> RuleSet {
+        let mut next = self.clone();
+        let mut compiled: Vec<Arc<concierge_criteria::Rule>> = Vec::with_capacity(self.rules.rules().len());
+        for ready in self.rules.rules() {
+            let record = self.records.get(&ready.id());
+            let lessened = record.and_then(|rule| lessened(rule, ids, tags));
+            // It compiled with more.
+            match lessened.map(|rule| (compile(&self.configuration, &rule), rule)) {
+                Some((Ok(again), rule)) => {
+                    compiled.push(Arc::new(again));
+                    next.records.insert(ready.id(), Arc::new(rule));
+                }
+                _ => compiled.push(Arc::clone(ready)),
+            }
+        }
+        next.rules = concierge_criteria::RuleSet::new(compiled);
+        next
+    }
+
+    /// How many live rules there are.
+    pub(crate) fn size(&self) -> usize {
+        self.records.len()
     }
 
     /// The set with these versions in place of its own. Rules are compiled again only where they changed, or all of
@@ -113,6 +128,25 @@ impl RuleSet {
         next.rules = concierge_criteria::RuleSet::new(compiled);
         Ok(next)
     }
+}
+
+/// The rule without what may not be given; `None` when it gives none of it.
+fn lessened(rule: &Rule, ids: &BTreeSet<Uuid>, tags: &BTreeSet<String>) -> Option<Rule> {
+    let outcomes = rule.outcomes.as_ref()?;
+    let withheld = |id: &str| id.parse().is_ok_and(|id| ids.contains(&id));
+    let (team, agent) = (withheld(&outcomes.team_id), withheld(&outcomes.agent_id));
+    if !team && !agent && !outcomes.add_tags.iter().any(|tag| tags.contains(tag)) {
+        return None;
+    }
+    let mut outcomes = outcomes.clone();
+    if team {
+        outcomes.team_id.clear();
+    }
+    if agent {
+        outcomes.agent_id.clear();
+    }
+    outcomes.add_tags.retain(|tag| !tags.contains(tag));
+    Some(Rule { outcomes: Some(outcomes), ..rule.clone() })
 }
 
 fn id(rule: &Rule) -> Option<Uuid> {

@@ -18,8 +18,10 @@ use uuid::Uuid;
 
 use super::rule_set::{RuleSet, Version};
 
-/// How many past revisions are kept ready.
-const PAST: usize = 4;
+/// How many past revisions are kept ready, at least and at most.
+const PAST: std::ops::RangeInclusive<usize> = 4..=64;
+/// More than the least are kept as long as they have not more rules than this together.
+const PAST_RULES: usize = 20_000;
 
 /// The rule sets of one replica.
 #[derive(Clone, Debug)]
@@ -31,8 +33,10 @@ pub struct RuleSets {
 #[derive(Debug, Default)]
 struct Shared {
     known: Mutex<Known>,
-    /// Held while a set is made.
+    /// Held while a set is made that is newer than all before.
     making: tokio::sync::Mutex<()>,
+    /// Held while a past set is made.
+    remembering: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -77,19 +81,27 @@ impl RuleSets {
         if let Some(found) = self.shared.find(revision) {
             return Ok(found);
         }
-        // After a change everybody wants the same: one makes it, the others wait.
-        let _alone = self.shared.making.lock().await;
-        if let Some(found) = self.shared.find(revision) {
-            return Ok(found);
+        loop {
+            // After a change everybody wants the same: one makes it, the others wait. Who explains the past waits for
+            // others who do, and keeps no writer of tickets waiting.
+            let is_past = revision < self.shared.known().newest.revision();
+            let _alone = if is_past { self.shared.remembering.lock().await } else { self.shared.making.lock().await };
+            if let Some(found) = self.shared.find(revision) {
+                return Ok(found);
+            }
+            let newest = Arc::clone(&self.shared.known().newest);
+            if is_past != (revision < newest.revision()) {
+                // A newer one was made while we waited.
+                continue;
+            }
+            let base = if is_past { Arc::default() } else { newest };
+            let versions = since(connection, base.revision(), revision).await?;
+            // Compiling thousands of rules takes a while, in which this thread has other calls to serve.
+            let made = tokio::task::spawn_blocking(move || base.with(revision, versions)).await;
+            let made = Arc::new(made.map_err(Error::internal)??);
+            self.shared.keep(&made);
+            return Ok(made);
         }
-        let newest = Arc::clone(&self.shared.known().newest);
-        let made = Arc::new(if revision > newest.revision() {
-            newest.with(revision, since(connection, newest.revision(), revision).await?)?
-        } else {
-            RuleSet::default().with(revision, since(connection, 0, revision).await?)?
-        });
-        self.shared.keep(&made);
-        Ok(made)
     }
 }
 
@@ -118,8 +130,9 @@ impl Shared {
         };
         // It shares most of its rules with the newest.
         known.past.push(past);
-        if known.past.len() > PAST {
-            known.past.remove(0);
+        let mut rules: usize = known.past.iter().map(|set| set.size()).sum();
+        while known.past.len() > *PAST.end() || known.past.len() > *PAST.start() && rules > PAST_RULES {
+            rules -= known.past.remove(0).size();
         }
     }
 }

@@ -10,7 +10,7 @@ use concierge_runtime::{Error, Tx};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
 use super::record;
@@ -32,6 +32,8 @@ pub struct NewEvaluation<'a> {
     pub stale: bool,
     /// The evaluation that this one repeats on fresh facts.
     pub corrects: Option<Uuid>,
+    /// The version that the ticket will have, if it is to be evaluated again once directory is back.
+    pub awaits: Option<i64>,
 }
 
 /// An evaluation as it was kept.
@@ -55,6 +57,8 @@ pub struct StoredEvaluation {
     pub action: Option<TicketAction>,
     /// What was known of the requester.
     pub facts: Option<RequesterFacts>,
+    /// The teams and agents that rules could not give, as they were gone.
+    pub withheld: BTreeSet<Uuid>,
     /// True when directory had not answered.
     pub stale: bool,
     /// True when a rule was left undecided.
@@ -78,6 +82,7 @@ impl StoredEvaluation {
             facts: self.facts.as_ref(),
             occasion: self.occasion.clone(),
             now: self.time,
+            withheld: self.withheld.clone(),
         }
     }
 
@@ -103,7 +108,7 @@ impl StoredEvaluation {
     }
 }
 
-/// Keeps an evaluation, and its facts unless they are there already. One round trip.
+/// Keeps an evaluation, its facts unless they are there already, and that it waits for directory. One round trip.
 ///
 /// The ticket must be new or its row locked: its evaluations are numbered one after the other.
 pub async fn store(tx: &mut Tx, new: &NewEvaluation<'_>) -> Result<(), Error> {
@@ -116,14 +121,18 @@ pub async fn store(tx: &mut Tx, new: &NewEvaluation<'_>) -> Result<(), Error> {
     let cause = if new.corrects.is_some() { EvaluationCause::Second } else { occasion };
     let facts = input.facts.map(content);
     let ticket_id: Uuid = ticket.id.parse().map_err(Error::internal)?;
+    let withheld: Vec<Uuid> = input.withheld.iter().copied().collect();
+    let now = tx.now;
     let outcome = new.evaluated.summary(new.set, new.id.to_string(), new.stale);
     sqlx::query(
         "with kept as (insert into facts (hash, facts) select $1, $2 where $1 is not null on conflict do nothing),
-              corrected as (update evaluations set corrected_by = $4 where id = $3)
+              corrected as (update evaluations set corrected_by = $4 where id = $3),
+              awaiting as (insert into second_evaluations (evaluation_id, ticket_id, ticket_version, create_time)
+                           select $4, $5, $17::bigint, $18 where $17::bigint is not null)
          insert into evaluations (facts_hash, corrects, id, ticket_id, number, cause, occasion, time, revision, ticket,
-             action, changed_fields, rule_ids, stale, undecided, outcome)
+             action, changed_fields, rule_ids, stale, undecided, outcome, withheld)
          values ($1, $3, $4, $5, (select coalesce(max(number), 0) + 1 from evaluations where ticket_id = $5), $6, $7, $8,
-             $9, $10, $11, $12, $13, $14, $15, $16)",
+             $9, $10, $11, $12, $13, $14, $15, $16, $19)",
     )
     .bind(facts.as_ref().map(|(hash, _)| hash))
     .bind(facts.as_ref().map(|(_, facts)| facts))
@@ -141,6 +150,9 @@ pub async fn store(tx: &mut Tx, new: &NewEvaluation<'_>) -> Result<(), Error> {
     .bind(new.stale)
     .bind(!new.evaluated.undecided.is_empty())
     .bind(outcome.encode_to_vec())
+    .bind(new.awaits)
+    .bind(now)
+    .bind(withheld)
     .execute(tx.conn().await?)
     .await?;
     Ok(())
@@ -154,7 +166,7 @@ fn content(facts: &RequesterFacts) -> (Vec<u8>, Vec<u8>) {
 
 const COLUMNS: &str = "select e.id, e.number, e.cause, e.occasion, e.time, e.revision, e.ticket, e.action,
     e.changed_fields, e.rule_ids, f.facts, e.stale, e.undecided, e.outcome, e.corrects, e.corrected_by,
-    (select p.id from evaluations p where p.ticket_id = e.ticket_id and p.number = e.number - 1) as previous
+    (select p.id from evaluations p where p.ticket_id = e.ticket_id and p.number = e.number - 1) as previous, e.withheld
     from evaluations e left join facts f on f.hash = e.facts_hash";
 
 /// One evaluation. One round trip.
@@ -174,6 +186,52 @@ pub async fn latest(connection: &mut PgConnection, ticket_id: Uuid) -> Result<Op
             .fetch_optional(connection)
             .await?;
     row.as_ref().map(decode).transpose()
+}
+
+/// What an evaluation did, without what it was made from.
+#[derive(Clone, Debug)]
+pub struct StoredOutcome {
+    /// Its id.
+    pub id: Uuid,
+    /// What it was made for: an `EvaluationCause`.
+    pub cause: i32,
+    /// The time that the rules saw as now.
+    pub time: DateTime<Utc>,
+    /// The evaluation that it repeated.
+    pub corrects: Option<Uuid>,
+    /// What the rules did.
+    pub outcome: EvaluationSummary,
+}
+
+/// So many evaluations of a ticket are looked at, its latest.
+const MOST_OUTCOMES: i64 = 1_000;
+
+/// What the evaluations of a ticket did, the newest first, without those that were corrected; `None` when there is no
+/// such ticket. One round trip.
+pub async fn outcomes(pool: &PgPool, ticket_id: Uuid) -> Result<Option<Vec<StoredOutcome>>, Error> {
+    type Outcome = (Option<Uuid>, Option<i32>, Option<DateTime<Utc>>, Option<Uuid>, Option<Vec<u8>>);
+    let rows: Vec<Outcome> = sqlx::query_as(
+        "select e.id, e.cause, e.time, e.corrects, e.outcome
+         from tickets t left join lateral (
+             select * from evaluations where ticket_id = t.id and corrected_by is null order by number desc limit $2
+         ) e on true
+         where t.id = $1 order by e.number desc",
+    )
+    .bind(ticket_id)
+    .bind(MOST_OUTCOMES)
+    .fetch_all(pool)
+    .await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let mut outcomes = Vec::with_capacity(rows.len());
+    for row in rows {
+        // A ticket without any evaluation is one row of nothing.
+        if let (Some(id), Some(cause), Some(time), corrects, Some(outcome)) = row {
+            outcomes.push(StoredOutcome { id, cause, time, corrects, outcome: read(&outcome)? });
+        }
+    }
+    Ok(Some(outcomes))
 }
 
 fn decode(row: &PgRow) -> Result<StoredEvaluation, Error> {
@@ -201,6 +259,7 @@ fn decode(row: &PgRow) -> Result<StoredEvaluation, Error> {
         corrects: row.try_get(14)?,
         corrected_by: row.try_get(15)?,
         previous: row.try_get(16)?,
+        withheld: row.try_get::<Vec<Uuid>, _>(17)?.into_iter().collect(),
     })
 }
 

@@ -14,6 +14,9 @@ use super::record::{self, Seen};
 use super::rule_set::RuleSet;
 use super::trace;
 
+/// So many tags a ticket has at most, as the contract says.
+pub(crate) const MOST_TAGS: usize = 50;
+
 /// What rules are asked about, and all they may know.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
@@ -27,6 +30,9 @@ pub struct Input<'a> {
     pub occasion: Occasion,
     /// The time that they see as now.
     pub now: DateTime<Utc>,
+    /// Teams and agents that are known to be deleted or not active: rules give them to no ticket. Those suffice that
+    /// the rules would give; see [`given`](super::given).
+    pub withheld: BTreeSet<Uuid>,
 }
 
 /// Why rules are asked, and so which.
@@ -57,6 +63,17 @@ pub struct Evaluated {
     pub undecided: Vec<UndecidedRule>,
     /// The fields of the ticket that the rules changed, by the names of criteria, in the order of the contract's table.
     pub changed_fields: Vec<String>,
+    /// What the rules that matched gave, whether or not it was there already.
+    pub gave: Gave,
+}
+
+/// What rules gave to a ticket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gave {
+    /// The fields of the ticket that they set, by their names in its message.
+    pub fields: BTreeSet<&'static str>,
+    /// The tags that they added.
+    pub tags: BTreeSet<String>,
 }
 
 impl Evaluated {
@@ -89,6 +106,30 @@ pub fn evaluate_explained(
 }
 
 fn run(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) -> bool>) -> (Evaluated, Vec<RuleTrace>) {
+    let mut surplus = BTreeSet::new();
+    let mut kept = (!input.withheld.is_empty()).then(|| set.without(&input.withheld, &surplus));
+    loop {
+        let set = kept.as_ref().unwrap_or(set);
+        let (evaluated, _) = once(set, input, None);
+        let more = too_many(&evaluated.ticket, input.ticket);
+        if more.is_empty() {
+            return match wanted {
+                None => (evaluated, Vec::new()),
+                Some(wanted) => once(set, input, Some(wanted)),
+            };
+        }
+        // Rare: the rules run again without the tags that have no place, so that no later rule sees them either.
+        surplus.extend(more);
+        kept = Some(set.without(&input.withheld, &surplus));
+    }
+}
+
+/// The tags that rules added to a ticket that had no place for them.
+fn too_many(after: &Ticket, before: &Ticket) -> Vec<String> {
+    after.tags.iter().skip(MOST_TAGS.max(before.tags.len())).cloned().collect()
+}
+
+fn once(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) -> bool>) -> (Evaluated, Vec<RuleTrace>) {
     let mut ticket = record::settled(set.configuration(), input.ticket);
     let seen = Seen { ticket: &ticket, action: input.action, facts: input.facts, now: input.now };
     let before = record::record(set.configuration(), &seen);
@@ -104,17 +145,18 @@ fn run(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) -> 
     };
 
     remember_importance(&mut ticket, input.facts);
+    let mut gave = Gave::default();
     let mut matches = Vec::with_capacity(outcome.matched.len());
     for matched in &outcome.matched {
         let Some(rule) = set.rule(matched.rule) else { continue };
-        carry_out(set, rule, &mut ticket);
+        carry_out(set, rule, &mut ticket, &mut gave);
         matches.push(trace::told_match(rule, matched, outcome.stopped_by));
     }
     let undecided =
         outcome.undecided.iter().filter_map(|u| Some(trace::told_undecided(set.rule(u.rule)?, u))).collect();
     let changed_fields = record::names(&after.changed_since(&before));
     let traces = outcome.verdicts.iter().filter_map(|v| Some(trace::told_verdict(set.rule(v.rule)?, v))).collect();
-    (Evaluated { ticket, matches, undecided, changed_fields }, traces)
+    (Evaluated { ticket, matches, undecided, changed_fields, gave }, traces)
 }
 
 /// Whether user and customer are important now; absent when nobody knows, and for a ticket without user.
@@ -126,20 +168,19 @@ fn remember_importance(ticket: &mut Ticket, facts: Option<&RequesterFacts>) {
 }
 
 /// Puts the outcomes of a rule into the ticket, with what follows from them.
-fn carry_out(set: &RuleSet, rule: &Rule, ticket: &mut Ticket) {
+fn carry_out(set: &RuleSet, rule: &Rule, ticket: &mut Ticket, gave: &mut Gave) {
     let Some(outcomes) = &rule.outcomes else { return };
-    let put = |field: &mut String, value: &String| {
-        if !value.is_empty() {
-            field.clone_from(value);
-        }
-    };
-    put(&mut ticket.type_id, &outcomes.type_id);
-    put(&mut ticket.status_id, &outcomes.status_id);
-    put(&mut ticket.priority_id, &outcomes.priority_id);
-    put(&mut ticket.sla_id, &outcomes.sla_id);
-    put(&mut ticket.team_id, &outcomes.team_id);
-    put(&mut ticket.agent_id, &outcomes.agent_id);
+    macro_rules! put {
+        ($($field:ident),*) => {
+            $(if !outcomes.$field.is_empty() {
+                ticket.$field.clone_from(&outcomes.$field);
+                gave.fields.insert(stringify!($field));
+            })*
+        };
+    }
+    put!(type_id, status_id, priority_id, sla_id, team_id, agent_id);
     for tag in &outcomes.add_tags {
+        gave.tags.insert(tag.clone());
         if !ticket.tags.contains(tag) {
             ticket.tags.push(tag.clone());
         }

@@ -6,6 +6,7 @@ pub mod references;
 
 use std::time::Duration;
 
+use concierge_model::requester::request_of;
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
 use concierge_proto::directory::{
     EffectiveActivity, GetCustomerRequest, GetRequesterFactsRequest, InactivityCause, RequesterFacts,
@@ -18,6 +19,8 @@ use concierge_runtime::upstream::Upstream;
 use concierge_runtime::{Error, Service};
 
 use batch::Batches;
+use projected::Heard;
+use sqlx::PgConnection;
 
 /// How long directory has to answer: what it says is better, what was last heard of it will do.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -89,11 +92,8 @@ pub struct Requester {
 impl Requester {
     /// The requester of a ticket.
     pub fn of(ticket: &Ticket) -> Self {
-        Self {
-            user_id: ticket.user_id.clone(),
-            site_id: ticket.site_id.clone(),
-            customer_id: ticket.customer_id.clone(),
-        }
+        let GetRequesterFactsRequest { user_id, site_id, customer_id } = request_of(ticket);
+        Self { user_id, site_id, customer_id }
     }
 
     /// A user by itself.
@@ -132,16 +132,21 @@ impl Source {
     /// The facts of a requester: one call of directory, shared with whoever asks at the same time; if it does not
     /// answer within 100 ms, one round trip to our own database.
     pub async fn ask(&self, requester: Requester) -> Result<Facts, Error> {
+        self.ask_or(&mut Heard::Pool(self.service.pool()), requester).await
+    }
+
+    /// The same in a transaction, on its connection: who holds one must not wait for another.
+    pub async fn ask_in(&self, connection: &mut PgConnection, requester: Requester) -> Result<Facts, Error> {
+        self.ask_or(&mut Heard::Connection(connection), requester).await
+    }
+
+    async fn ask_or(&self, heard: &mut Heard<'_>, requester: Requester) -> Result<Facts, Error> {
         if requester.is_nobody() {
             return Ok(Facts::unasked());
         }
         match self.ask_directory(requester.clone()).await {
             Some(facts) => Ok(facts),
-            None => Ok(Facts {
-                known: projected::facts(self.service.pool(), &requester).await?,
-                not_found: Vec::new(),
-                stale: true,
-            }),
+            None => Ok(Facts { known: heard.facts(&requester).await?, not_found: Vec::new(), stale: true }),
         }
     }
 
@@ -150,7 +155,20 @@ impl Source {
     ///
     /// As [`Source::ask`], and once more where the main site has to stand in.
     pub async fn complete(&self, requester: Requester) -> Result<(Requester, Facts), Error> {
-        let mut facts = self.ask(requester.clone()).await?;
+        self.complete_or(&mut Heard::Pool(self.service.pool()), requester).await
+    }
+
+    /// The same in a transaction, on its connection.
+    pub async fn complete_in(
+        &self,
+        connection: &mut PgConnection,
+        requester: Requester,
+    ) -> Result<(Requester, Facts), Error> {
+        self.complete_or(&mut Heard::Connection(connection), requester).await
+    }
+
+    async fn complete_or(&self, heard: &mut Heard<'_>, requester: Requester) -> Result<(Requester, Facts), Error> {
+        let mut facts = self.ask_or(heard, requester.clone()).await?;
         let mut whole = requester;
         if whole.site_id.is_empty()
             && let Some(site) = &facts.known.site
@@ -163,16 +181,16 @@ impl Source {
             whole.customer_id = customer.cloned().unwrap_or_default();
         }
         if whole.site_id.is_empty() && !whole.customer_id.is_empty() && !facts.is_missing("customer_id") {
-            whole.site_id = self.main_site(&whole.customer_id).await?;
+            whole.site_id = self.main_site(heard, &whole.customer_id).await?;
             if !whole.site_id.is_empty() {
-                facts = self.ask(whole.clone()).await?;
+                facts = self.ask_or(heard, whole.clone()).await?;
             }
         }
         Ok((whole, facts))
     }
 
     /// The main site of a customer; as last heard when directory does not answer, empty when nobody knows it.
-    async fn main_site(&self, customer_id: &str) -> Result<String, Error> {
+    async fn main_site(&self, heard: &mut Heard<'_>, customer_id: &str) -> Result<String, Error> {
         if let Some(directory) = &self.directory {
             let request = directory.request_within(GetCustomerRequest { id: customer_id.to_owned() }, PATIENCE);
             let mut client = CustomerServiceClient::new(directory.channel());
@@ -182,7 +200,7 @@ impl Source {
                 return Ok(answer.into_inner().customer.unwrap_or_default().main_site_id);
             }
         }
-        projected::main_site(self.service.pool(), customer_id).await
+        heard.main_site(customer_id).await
     }
 
     /// The facts of a requester as directory tells them now; `None` when it does not answer.

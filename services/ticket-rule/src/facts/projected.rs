@@ -5,7 +5,7 @@ use concierge_proto::Record;
 use concierge_proto::directory::{Customer, GetRequesterFactsRequest, RequesterFacts, Site, User, UserRole};
 use concierge_runtime::Error;
 use sqlx::postgres::PgRow;
-use sqlx::{PgPool, Row as _};
+use sqlx::{PgConnection, PgExecutor, PgPool, Row as _};
 use uuid::Uuid;
 
 use super::Requester;
@@ -22,14 +22,37 @@ const HEARD: &str = "
        or record_type = 'site' and record_id = any((select array[$2] || by_user from named)::uuid[])
        or record_type = 'customer' and record_id = any((select array[$3] || by_user || by_site from named)::uuid[])";
 
+/// Where it is read what was last heard: on any connection of the pool, or on that of a transaction.
+#[derive(Debug)]
+pub(super) enum Heard<'a> {
+    Pool(&'a PgPool),
+    Connection(&'a mut PgConnection),
+}
+
+impl Heard<'_> {
+    pub(super) async fn facts(&mut self, requester: &Requester) -> Result<RequesterFacts, Error> {
+        match self {
+            Self::Pool(pool) => facts(*pool, requester).await,
+            Self::Connection(connection) => facts(&mut **connection, requester).await,
+        }
+    }
+
+    pub(super) async fn main_site(&mut self, customer_id: &str) -> Result<String, Error> {
+        match self {
+            Self::Pool(pool) => main_site(*pool, customer_id).await,
+            Self::Connection(connection) => main_site(&mut **connection, customer_id).await,
+        }
+    }
+}
+
 /// The facts of a requester as last heard; the part of what was never heard of is absent. One round trip.
-pub(super) async fn facts(pool: &PgPool, requester: &Requester) -> Result<RequesterFacts, Error> {
+async fn facts(executor: impl PgExecutor<'_>, requester: &Requester) -> Result<RequesterFacts, Error> {
     let id = |text: &str| text.parse::<Uuid>().ok();
     let rows = sqlx::query(HEARD)
         .bind(id(&requester.user_id))
         .bind(id(&requester.site_id))
         .bind(id(&requester.customer_id))
-        .fetch_all(pool)
+        .fetch_all(executor)
         .await?;
     let mut known = Known::default();
     for row in &rows {
@@ -46,12 +69,12 @@ pub(super) async fn facts(pool: &PgPool, requester: &Requester) -> Result<Reques
 }
 
 /// The main site of a customer as last heard; empty when nothing was. One round trip.
-pub(super) async fn main_site(pool: &PgPool, customer_id: &str) -> Result<String, Error> {
+async fn main_site(executor: impl PgExecutor<'_>, customer_id: &str) -> Result<String, Error> {
     let row = sqlx::query(
         "select record_type, deleted, record from projections where record_type = 'customer' and record_id = $1",
     )
     .bind(customer_id.parse::<Uuid>().ok())
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await?;
     row.map_or(Ok(String::new()), |row| Ok(record::<Customer>(&row)?.main_site_id))
 }

@@ -1,6 +1,6 @@
 //! Records of directory that tickets and rules name: what they are called, and whether they are there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use concierge_proto::Record;
 use concierge_proto::directory::agent_service_client::AgentServiceClient;
@@ -165,15 +165,9 @@ impl Known {
 }
 
 fn wanted(asked: &[(Kind, &str)]) -> Vec<(Kind, Uuid)> {
-    let mut wanted: Vec<(Kind, Uuid)> = Vec::with_capacity(asked.len());
-    for (kind, id) in asked {
-        if let Ok(id) = id.parse::<Uuid>()
-            && !wanted.contains(&(*kind, id))
-        {
-            wanted.push((*kind, id));
-        }
-    }
-    wanted
+    let mut seen = HashSet::with_capacity(asked.len());
+    let keys = asked.iter().filter_map(|(kind, id)| Some((*kind, id.parse::<Uuid>().ok()?)));
+    keys.filter(|key| seen.insert(*key)).collect()
 }
 
 /// What was last heard of these records; those never heard of are believed. One round trip, none for no records.
@@ -215,7 +209,7 @@ impl Source {
     /// directory, and believed when it does not answer; what would be refused is asked of it, too, as it may have come
     /// back a moment ago.
     ///
-    /// One round trip; one call more for each such team and agent, and one for all such users, all at once.
+    /// One round trip; one call more for each such team and agent, and one for every 500 such users, all at once.
     pub async fn check(&self, asked: &[(Kind, &str)], named: &[(Kind, &str)]) -> Result<Known, Error> {
         let both: Vec<(Kind, &str)> = asked.iter().chain(named).copied().collect();
         let mut known = names(self.service().pool(), &both).await?;
@@ -223,13 +217,17 @@ impl Source {
         let usable = |key: &(Kind, Uuid)| known.0.get(key).is_some_and(|named| named.standing == Standing::Active);
         for (kind, id) in wanted(asked).into_iter().filter(|key| !usable(key)) {
             match (kind, self.directory()) {
-                (Kind::User, Some(_)) => users.push(id),
-                (_, Some(directory)) if calls.len() < MOST_CALLS => calls.push(one(directory, kind, id)),
+                (Kind::User, Some(_)) if users.len() < MOST_USERS => users.push(id),
+                (kind, Some(directory)) if kind != Kind::User && calls.len() < MOST_CALLS => {
+                    calls.push(one(directory, kind, id))
+                }
                 _ => {}
             }
         }
-        let (one_by_one, together) = tokio::join!(join_all(calls), many(self.directory(), users));
-        let told = one_by_one.into_iter().chain(together).filter_map(|(key, told)| Some((key, told?)));
+        let batches = users.chunks(BATCH).map(|batch| many(self.directory(), batch.to_vec()));
+        let (one_by_one, together) = tokio::join!(join_all(calls), join_all(batches));
+        let told =
+            one_by_one.into_iter().chain(together.into_iter().flatten()).filter_map(|(key, told)| Some((key, told?)));
         known.0.extend(told);
         Ok(known)
     }
@@ -240,6 +238,10 @@ const MISSING: Named = Named { name: String::new(), standing: Standing::Missing 
 
 /// So many records are asked for one by one; more are only unheard of when nothing was ever heard of directory.
 const MOST_CALLS: usize = 100;
+/// The same of users, who are asked for together.
+const MOST_USERS: usize = 10_000;
+/// So many users go into one request: what directory takes.
+const BATCH: usize = 500;
 
 /// What directory says of a record; `None` when it does not answer.
 async fn one(directory: &Upstream, kind: Kind, id: Uuid) -> ((Kind, Uuid), Option<Named>) {
@@ -273,7 +275,7 @@ async fn one(directory: &Upstream, kind: Kind, id: Uuid) -> ((Kind, Uuid), Optio
     ((kind, id), named)
 }
 
-/// What directory says of users; `None` when it does not answer.
+/// What directory says of users, [`BATCH`] at most; `None` when it does not answer.
 async fn many(directory: Option<&Upstream>, ids: Vec<Uuid>) -> Vec<((Kind, Uuid), Option<Named>)> {
     let Some(directory) = directory.filter(|_| !ids.is_empty()) else { return Vec::new() };
     let request = BatchGetUsersRequest { ids: ids.iter().map(Uuid::to_string).collect() };

@@ -7,6 +7,7 @@ use concierge_proto::ticket_rule::{ApplyRuleRequest, ApplyRuleResponse, Rule, St
 use concierge_runtime::{Answer, Error, Tx};
 use tonic::Request;
 
+use super::conceal::conceal;
 use crate::TicketRule;
 use crate::evaluation::{Input, Occasion, evaluate_explained};
 use crate::facts::references::Known;
@@ -53,22 +54,29 @@ async fn run(
     }
     let requester = Requester::of(&before);
     // Somebody else may have given it another requester since we asked.
-    let facts = if requester == asked { facts } else { service.facts.ask(requester).await? };
+    let facts = if requester == asked { facts } else { service.facts.ask_in(tx.conn().await?, requester).await? };
     let occasion = Occasion::Asked { rules: BTreeSet::from([rule_id]) };
     let moment = Moment { at: tx.now, held_before_response: held_before_response(tx, &before).await? };
-    let input =
-        Input { ticket: &before, action: None, facts: Some(&facts.known), occasion: occasion.clone(), now: moment.at };
-    let (_, mut traces) = evaluate_explained(&set, &input, |id| id == rule_id);
     let step = Step {
         ticket: before.clone(),
-        before: Some(before),
+        before: Some(before.clone()),
         action: None,
-        occasion: Some(occasion),
-        facts: Some(facts),
+        occasion: Some(occasion.clone()),
+        facts: Some(facts.clone()),
         known: Known::default(),
         moment,
         imported: false,
     };
     let done = service.carry_out(tx, &set, step).await?;
+    let input = Input {
+        ticket: &before,
+        action: None,
+        facts: Some(&facts.known),
+        occasion,
+        now: moment.at,
+        withheld: done.withheld,
+    };
+    let (_, mut traces) = evaluate_explained(&set, &input, |id| id == rule_id);
+    conceal(&mut traces);
     Ok(ApplyRuleResponse { ticket: Some(done.ticket), evaluation: done.evaluation, trace: traces.pop() })
 }

@@ -6,6 +6,7 @@ use concierge_runtime::query::{Fingerprint, PageTokenError, QueryErrors, page_si
 use concierge_runtime::{Answer, Call, Error, reply};
 use uuid::Uuid;
 
+use super::conceal::conceal;
 use crate::TicketRule;
 use crate::evaluation::{evaluate_explained, stored};
 use crate::ticket::Tickets;
@@ -57,7 +58,8 @@ pub(super) async fn explain(service: &TicketRule, request: ExplainTicketRequest)
         }
         _ => String::new(),
     };
-    let traces = page.into_iter().map(|(_, trace)| trace).collect();
+    let mut traces: Vec<RuleTrace> = page.into_iter().map(|(_, trace)| trace).collect();
+    conceal(&mut traces);
     Ok(reply(ExplainTicketResponse { evaluation: Some(evaluation.told()), traces, next_page_token }))
 }
 

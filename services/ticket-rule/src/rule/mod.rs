@@ -1,18 +1,23 @@
 //! `RuleService`: what is done to tickets by itself, tried and explained.
 
 mod apply;
+mod conceal;
 mod explain;
+mod matches;
 mod order;
 pub(crate) mod references;
 mod store;
 mod trial;
 
+use concierge_model::criteria;
+use concierge_proto::Record as _;
 use concierge_proto::ticket_rule::rule_service_server::RuleService;
 use concierge_proto::ticket_rule::{
     ApplyRuleRequest, ApplyRuleResponse, CreateRuleRequest, CreateRuleResponse, DeleteRuleRequest, DeleteRuleResponse,
     EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest, ExplainTicketResponse, GetRuleRequest,
-    GetRuleResponse, ListRulesRequest, ListRulesResponse, ReorderRulesRequest, ReorderRulesResponse, Rule,
-    UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest, UpdateRuleResponse,
+    GetRuleResponse, GetTicketMatchesRequest, GetTicketMatchesResponse, ListRulesRequest, ListRulesResponse,
+    ReorderRulesRequest, ReorderRulesResponse, Rule, UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest,
+    UpdateRuleResponse,
 };
 use concierge_runtime::resource::Only;
 use concierge_runtime::{Answer, Error, reply};
@@ -73,6 +78,10 @@ impl RuleService for TicketRule {
         explain::explain(self, request.into_inner()).await
     }
 
+    async fn get_ticket_matches(&self, request: Request<GetTicketMatchesRequest>) -> Answer<GetTicketMatchesResponse> {
+        matches::matches(self, request.into_inner()).await
+    }
+
     async fn apply_rule(&self, request: Request<ApplyRuleRequest>) -> Answer<ApplyRuleResponse> {
         apply::apply(self, request).await
     }
@@ -82,7 +91,10 @@ impl TicketRule {
     /// What directory says of its records that a rule names. Asked before the transaction: while the configuration
     /// changes, tickets wait.
     async fn known_to_rule(&self, rule: Option<&Rule>) -> Result<Known, Error> {
-        let named = rule.map(references::named).unwrap_or_default();
+        // What is too large to be a rule is refused in the transaction, without asking anybody.
+        let readable =
+            |rule: &&Rule| criteria::compile(criteria::rule_schema(), rule.criteria.as_ref(), Rule::TYPE).is_ok();
+        let named = rule.filter(readable).map(references::named).unwrap_or_default();
         let asked: Vec<(Kind, &str)> = named
             .iter()
             .filter_map(|named| match named.target {

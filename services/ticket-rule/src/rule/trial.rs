@@ -1,5 +1,7 @@
 //! What the rules would do to a draft.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use concierge_proto::error::Reason;
 use concierge_proto::record::{datetime, timestamp};
@@ -10,15 +12,17 @@ use concierge_proto::{CallerKind, Violations};
 use concierge_runtime::{Answer, Call, Error, reply};
 use uuid::Uuid;
 
+use super::conceal::conceal;
 use super::explain::{CONSIDERED, is_wanted};
 use crate::TicketRule;
-use crate::evaluation::{Input, Occasion, RuleSet, evaluate_explained};
-use crate::ticket::{Moment, settle};
+use crate::evaluation::{Input, Occasion, RuleSet, evaluate_explained, evaluate_given};
+use crate::ticket::{Moment, give_team, settle};
 
 /// So many traces are told at most.
 const MOST_TRACES: usize = 1_000;
 
-/// Beside one call of directory: one round trip for the records that the draft names, one for the newest revision.
+/// Beside one call of directory: one round trip for the records that the draft names, one for the newest revision;
+/// one for the team of its type and one for the team and the agent that rules give, if they do.
 pub(super) async fn evaluate(service: &TicketRule, request: EvaluateRulesRequest) -> Answer<EvaluateRulesResponse> {
     let EvaluateRulesRequest { draft, rule_ids, verdicts } = request;
     let now = service.service.clock().now();
@@ -33,7 +37,9 @@ pub(super) async fn evaluate(service: &TicketRule, request: EvaluateRulesRequest
     if at > now {
         draft.problems.invalid("logged_time", "must not be in the future");
     }
-    let (mut ticket, facts, _) = draft.complete(set.configuration())?;
+    let (mut ticket, facts, mut known) = draft.complete(set.configuration())?;
+    let mut connection = service.service.pool().acquire().await.map_err(Error::from)?;
+    give_team(&mut connection, set.configuration(), &mut ticket, &mut known).await?;
     ticket.logged_time = Some(timestamp(at));
     ticket.set_logged_by_kind(kind);
     let caller = call.and_then(|call| call.caller.as_ref()?.subject.parse::<Uuid>().ok());
@@ -48,11 +54,21 @@ pub(super) async fn evaluate(service: &TicketRule, request: EvaluateRulesRequest
         let evaluation = Some(crate::evaluation::nothing(&set, stale));
         return Ok(reply(EvaluateRulesResponse { ticket: Some(ticket), evaluation, traces: Vec::new() }));
     }
-    let input = Input { ticket: &ticket, action: None, facts: Some(&facts.known), occasion, now: at };
+    let mut input = Input {
+        ticket: &ticket,
+        action: None,
+        facts: Some(&facts.known),
+        occasion,
+        now: at,
+        withheld: BTreeSet::new(),
+    };
+    evaluate_given(&mut connection, &set, &mut input, &mut known, None).await?;
+    drop(connection);
     let (evaluated, mut traces) = evaluate_explained(&set, &input, |_| true);
     let verdicts = if verdicts.is_empty() { CONSIDERED.to_vec() } else { verdicts };
     traces.retain(|trace| is_wanted(trace, &verdicts));
     traces.truncate(MOST_TRACES);
+    conceal(&mut traces);
     let evaluation = Some(evaluated.summary(&set, String::new(), stale));
     let mut ticket = evaluated.ticket;
     settle(set.configuration(), None, &mut ticket, moment);
@@ -90,7 +106,7 @@ fn occasion(set: &RuleSet, rule_ids: &[String]) -> Result<Occasion, Error> {
         return Ok(Occasion::Logged);
     }
     let mut violations = Violations::default();
-    let mut rules = std::collections::BTreeSet::new();
+    let mut rules = BTreeSet::new();
     for (index, id) in rule_ids.iter().enumerate() {
         match id.parse().ok().filter(|id| set.rule(*id).is_some()) {
             Some(id) => {

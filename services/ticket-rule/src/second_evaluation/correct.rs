@@ -1,15 +1,16 @@
 //! One second evaluation.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use concierge_proto::Record as _;
+use concierge_proto::common::criterion_value;
 use concierge_proto::ticket_rule::{StatusCategory, Ticket};
 use concierge_runtime::{Error, Tx};
 use uuid::Uuid;
 
 use crate::TicketRule;
-use crate::evaluation::{self, Configuration, Evaluated, Input, NewEvaluation, StoredEvaluation};
-use crate::facts::references::{self, Known};
+use crate::evaluation::{self, Configuration, Evaluated, Input, MOST_TAGS, NewEvaluation, StoredEvaluation, is_gone};
+use crate::facts::references::{self, Kind, Known};
 use crate::facts::{Facts, Requester};
 use crate::ticket::{Moment, Telling, Tickets, held_before_response, named, settle};
 
@@ -28,7 +29,11 @@ pub(super) async fn correct(service: &TicketRule, id: Uuid) -> Result<Corrected,
     let mut connection = service.service.pool().acquire().await?;
     let stored = evaluation::stored::get(&mut connection, id).await?;
     drop(connection);
-    let Some(first) = stored else { return Err(Error::internal(format!("the evaluation {id} is gone"))) };
+    let Some(first) = stored else {
+        // Earlier versions let what was not evaluated wait, too.
+        forget(service, id).await?;
+        return Ok(Corrected::Done);
+    };
     let (whole, facts) = service.facts.complete(Requester::of(&first.ticket)).await?;
     if facts.stale {
         return Ok(Corrected::DirectoryAway);
@@ -49,6 +54,16 @@ pub(super) async fn correct(service: &TicketRule, id: Uuid) -> Result<Corrected,
             Err(error)
         }
     }
+}
+
+/// There is nothing to make again.
+async fn forget(service: &TicketRule, id: Uuid) -> Result<(), Error> {
+    sqlx::query("update second_evaluations set done_time = $2 where evaluation_id = $1 and done_time is null")
+        .bind(id)
+        .bind(service.service.clock().now())
+        .execute(service.service.pool())
+        .await?;
+    Ok(())
 }
 
 /// False when another replica is at it, or was.
@@ -80,8 +95,10 @@ async fn again(
 
     let Requester { user_id, site_id, customer_id } = whole;
     let ticket = Ticket { user_id, site_id, customer_id, ..first.ticket.clone() };
-    let input = Input { ticket: &ticket, facts: Some(&facts.known), ..first.input() };
-    let evaluated = evaluation::evaluate(&set, &input);
+    let mut input = Input { ticket: &ticket, facts: Some(&facts.known), withheld: BTreeSet::new(), ..first.input() };
+    let mut known = Known::default();
+    known.put_facts(&facts);
+    let evaluated = evaluation::evaluate_given(tx.conn().await?, &set, &mut input, &mut known, None).await?;
     let new_id = tx.new_id();
     let new = NewEvaluation {
         id: new_id,
@@ -90,10 +107,13 @@ async fn again(
         evaluated: &evaluated,
         stale: false,
         corrects: Some(first.id),
+        awaits: None,
     };
     evaluation::store(tx, &new).await?;
 
-    let mut after = corrected(now_set.configuration(), &before, &evaluated, &written);
+    let prior = references::names(tx.conn().await?, &team_and_agent(&evaluated.ticket)).await?;
+    let both = Both { first, second: &evaluated };
+    let mut after = both.corrected(now_set.configuration(), &prior, &before, &written);
     let moment = Moment { at: tx.now, held_before_response: held_before_response(tx, &before).await? };
     settle(now_set.configuration(), Some(&before), &mut after, moment);
     let mut summary = evaluated.summary(&set, new_id.to_string(), false);
@@ -104,7 +124,9 @@ async fn again(
         return Ok(true);
     }
     let actor = tx.actor();
-    let known = names(tx, &after, &facts).await?;
+    let mut unnamed = named(&after, &actor);
+    unnamed.retain(|(kind, id)| known.get(*kind, id).is_none());
+    known.extend(references::names(tx.conn().await?, &unnamed).await?);
     let telling = Telling {
         set: &now_set,
         before: Some(&before),
@@ -138,57 +160,92 @@ async fn written_since(tx: &mut Tx, ticket: &Ticket, version: i64) -> Result<Has
     Ok(fields.into_iter().collect())
 }
 
-/// The ticket with what the second evaluation did, where the first one was the last to write: what both did stays, what
-/// only the first did is taken back, what only the second did is done.
-fn corrected(
-    configuration: &Configuration,
-    before: &Ticket,
-    evaluated: &Evaluated,
-    written: &HashSet<String>,
-) -> Ticket {
-    let second = &evaluated.ticket;
-    let mut after = before.clone();
-    macro_rules! put {
-        ($($field:ident: $usable:expr),* $(,)?) => {
-            $(if !written.contains(stringify!($field)) && $usable {
-                after.$field.clone_from(&second.$field);
-            })*
-        };
-    }
-    // A record that was deleted since can be given to no ticket any more.
-    put! {
-        type_id: second.type_id.is_empty()
-            || configuration.ticket_type(&second.type_id).is_some_and(|found| found.delete_time.is_none()),
-        status_id: configuration.status(&second.status_id).is_some_and(|found| found.delete_time.is_none()),
-        priority_id: second.priority_id.is_empty()
-            || configuration.priority(&second.priority_id).is_some_and(|found| found.delete_time.is_none()),
-        sla_id: second.sla_id.is_empty()
-            || configuration.sla(&second.sla_id).is_some_and(|found| found.delete_time.is_none()),
-        team_id: true,
-        agent_id: true,
-        tags: true,
-    }
-    // What was left open because nobody knew it, and is still open.
-    if after.user_id == second.user_id {
-        if after.site_id.is_empty() && !written.contains("site_id") {
-            after.site_id.clone_from(&second.site_id);
-        }
-        if after.customer_id.is_empty() && !written.contains("customer_id") {
-            after.customer_id.clone_from(&second.customer_id);
-        }
-        after.user_important = second.user_important;
-    }
-    if after.customer_id == second.customer_id {
-        after.customer_important = second.customer_important;
-    }
-    after
+/// The team and the agent that a ticket has.
+fn team_and_agent(ticket: &Ticket) -> Vec<(Kind, &str)> {
+    let both = [(Kind::Team, ticket.team_id.as_str()), (Kind::Agent, ticket.agent_id.as_str())];
+    both.into_iter().filter(|(_, id)| !id.is_empty()).collect()
 }
 
-async fn names(tx: &mut Tx, ticket: &Ticket, facts: &Facts) -> Result<Known, Error> {
-    let actor = tx.actor();
-    let mut known = references::names(tx.conn().await?, &named(ticket, &actor)).await?;
-    known.put_facts(facts);
-    Ok(known)
+/// An evaluation, and what it would have been with the facts as they are.
+struct Both<'a> {
+    first: &'a StoredEvaluation,
+    second: &'a Evaluated,
+}
+
+impl Both<'_> {
+    /// Whether one of them set a field. Any other is not theirs to change: since the ticket was stored with the first
+    /// evaluation, the second evaluation of an earlier one may have corrected it.
+    fn set(&self, field: &str, criterion: &str) -> bool {
+        let changes = self.first.outcome.matches.iter().flat_map(|matched| &matched.changes);
+        self.second.gave.fields.contains(field) || changes.into_iter().any(|change| change.field == criterion)
+    }
+
+    /// The tags that the first evaluation added.
+    fn first_tags(&self) -> HashSet<&str> {
+        let changes = self.first.outcome.matches.iter().flat_map(|matched| &matched.changes);
+        let added = changes.filter(|change| change.field == "ticket.tags").flat_map(|change| &change.to);
+        let tags = added.filter_map(|value| match &value.kind {
+            Some(criterion_value::Kind::Text(tag)) => Some(tag.as_str()),
+            _ => None,
+        });
+        tags.filter(|tag| self.first.ticket.tags.iter().all(|before| before != tag)).collect()
+    }
+
+    /// The ticket with what the second evaluation did, where the first one was the last to write: what both did stays,
+    /// what only the first did is taken back, what only the second did is done.
+    fn corrected(
+        &self,
+        configuration: &Configuration,
+        known: &Known,
+        before: &Ticket,
+        written: &HashSet<String>,
+    ) -> Ticket {
+        let second = &self.second.ticket;
+        let mut after = before.clone();
+        macro_rules! put {
+            ($($field:ident, $criterion:literal: $usable:expr),* $(,)?) => {
+                $(if !written.contains(stringify!($field)) && self.set(stringify!($field), $criterion) && $usable {
+                    after.$field.clone_from(&second.$field);
+                })*
+            };
+        }
+        // A record that was deleted since can be given to no ticket any more.
+        put! {
+            type_id, "ticket.type": second.type_id.is_empty()
+                || configuration.ticket_type(&second.type_id).is_some_and(|found| found.delete_time.is_none()),
+            status_id, "ticket.status":
+                configuration.status(&second.status_id).is_some_and(|found| found.delete_time.is_none()),
+            priority_id, "ticket.priority": second.priority_id.is_empty()
+                || configuration.priority(&second.priority_id).is_some_and(|found| found.delete_time.is_none()),
+            sla_id, "ticket.sla": second.sla_id.is_empty()
+                || configuration.sla(&second.sla_id).is_some_and(|found| found.delete_time.is_none()),
+            team_id, "ticket.team": !is_gone(known, Kind::Team, &second.team_id),
+            agent_id, "ticket.agent": !is_gone(known, Kind::Agent, &second.agent_id),
+        }
+        if !written.contains("tags") {
+            let (first, second) = (self.first_tags(), &self.second.gave.tags);
+            after.tags.retain(|tag| second.contains(tag) || !first.contains(tag.as_str()));
+            for tag in self.second.ticket.tags.iter().filter(|tag| second.contains(*tag)) {
+                if !after.tags.contains(tag) && after.tags.len() < MOST_TAGS {
+                    after.tags.push(tag.clone());
+                }
+            }
+        }
+        // What was left open because nobody knew it, and is still open.
+        if after.user_id == second.user_id {
+            if after.site_id.is_empty() && !written.contains("site_id") {
+                after.site_id.clone_from(&second.site_id);
+            }
+            if after.customer_id.is_empty() && !written.contains("customer_id") {
+                after.customer_id.clone_from(&second.customer_id);
+            }
+            after.user_important = second.user_important;
+        }
+        if after.customer_id == second.customer_id {
+            after.customer_important = second.customer_important;
+        }
+        after
+    }
 }
 
 async fn done(tx: &mut Tx, id: Uuid, version: Option<i64>) -> Result<(), Error> {

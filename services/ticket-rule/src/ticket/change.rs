@@ -1,5 +1,6 @@
 //! UpdateTicket, CloseTicket and AddTicketAction: one way of changing a ticket.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -116,6 +117,12 @@ impl Change {
         let set = service.rule_sets.current(tx).await?;
         let before = reach.check(tx.get_for_update::<Tickets>(&wanted.id).await?)?;
         tx.check_etag(&before, &wanted.etag)?;
+        if let Some(action) = &wanted.action
+            && let Some(id) = store::action_by_external_id(tx, &before.id, action).await?
+        {
+            // Told before all else: what was done is done, whatever became of the ticket since.
+            return Err(external_id_taken(tx, "ticket_action.external_id", Some(id)));
+        }
         let was_closed = before.status_category() == StatusCategory::Closed;
         if was_closed && !wanted.may_touch_closed(set.configuration(), tx.call.kind()) {
             return Err(crate::Error::TicketClosed { id: before.id.clone(), number: before.number }.into());
@@ -130,7 +137,7 @@ impl Change {
             Some((known, whole, facts)) if known == asked => (whole, Some(facts)),
             // Somebody else gave it another requester since we asked.
             _ if asked != Requester::of(&before) => {
-                let (whole, facts) = service.facts.complete(asked.clone()).await?;
+                let (whole, facts) = service.facts.complete_in(tx.conn().await?, asked.clone()).await?;
                 (whole, Some(facts))
             }
             _ => (asked.clone(), None),
@@ -147,21 +154,21 @@ impl Change {
         wanted.respond(&before, &mut after, tx.now);
         let imported = wanted.time.is_some();
         let action = wanted.action.map(|action| complete_action(tx, &before, action));
-        if let Some(action) = &action
-            && let Some(id) = store::action_by_external_id(tx, action).await?
-        {
-            return Err(external_id_taken(tx, "ticket_action.external_id", Some(id)));
-        }
         let moment = Moment { at, held_before_response: held_before_response(tx, &before).await? };
         settle(set.configuration(), Some(&before), &mut after, moment);
         if after == before && action.is_none() {
-            return Ok(Stepped { ticket: before, action: None, evaluation: Some(evaluation::nothing(&set, false)) });
+            return Ok(Stepped {
+                ticket: before,
+                action: None,
+                evaluation: Some(evaluation::nothing(&set, false)),
+                withheld: BTreeSet::new(),
+            });
         }
 
         let changed = evaluation::changed(&set, &before, &after, action.as_ref(), at);
         let runs = may_run(&set, &after, &changed);
         if runs && facts.is_none() {
-            facts = Some(service.facts.ask(Requester::of(&after)).await?);
+            facts = Some(service.facts.ask_in(tx.conn().await?, Requester::of(&after)).await?);
         }
         let closed = after.status_category() == StatusCategory::Closed;
         let source_id = (after.external_source.clone(), after.external_id.clone());

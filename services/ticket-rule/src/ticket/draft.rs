@@ -3,12 +3,13 @@
 use concierge_proto::ticket_rule::{StatusCategory, Ticket, TicketTypeUse};
 use concierge_proto::{Fields as _, Value};
 use concierge_runtime::Error;
+use sqlx::PgConnection;
 
 use super::event::named;
 use super::problems::{Problems, newly_named};
 use crate::TicketRule;
-use crate::evaluation::Configuration;
-use crate::facts::references::{Kind, Known};
+use crate::evaluation::{Configuration, is_gone};
+use crate::facts::references::{self, Kind, Known};
 use crate::facts::{Facts, Requester};
 
 /// A ticket on its way to be logged, as far as it can be prepared outside a transaction.
@@ -87,7 +88,26 @@ pub(super) fn requester(
     }
 }
 
-/// What a new ticket gets that was given none.
+/// Gives a new ticket without a team that of its type, unless it is known to be deleted or not active. One round trip,
+/// none where there is no team to give.
+pub(crate) async fn give_team(
+    connection: &mut PgConnection,
+    configuration: &Configuration,
+    ticket: &mut Ticket,
+    known: &mut Known,
+) -> Result<(), Error> {
+    let team = configuration.ticket_type(&ticket.type_id).map_or("", |of_type| &of_type.default_team_id);
+    if !ticket.team_id.is_empty() || team.is_empty() {
+        return Ok(());
+    }
+    known.extend(references::names(connection, &[(Kind::Team, team)]).await?);
+    if !is_gone(known, Kind::Team, team) {
+        team.clone_into(&mut ticket.team_id);
+    }
+    Ok(())
+}
+
+/// What a new ticket gets that was given none, but for its team.
 fn fill(configuration: &Configuration, ticket: &mut Ticket) {
     if ticket.type_id.is_empty() {
         let first = configuration.first_ticket_type(TicketTypeUse::Support);
@@ -106,9 +126,6 @@ fn fill(configuration: &Configuration, ticket: &mut Ticket) {
     default!(status_id, default_status_id, status);
     default!(priority_id, default_priority_id, priority);
     default!(sla_id, default_sla_id, sla);
-    if ticket.team_id.is_empty() {
-        ticket.team_id.clone_from(&of_type.default_team_id);
-    }
     if ticket.status_id.is_empty() {
         let first = configuration.first_status(StatusCategory::New);
         ticket.status_id = first.map(|first| first.id.clone()).unwrap_or_default();

@@ -33,7 +33,7 @@ impl Telling<'_> {
     /// The event and its type, for the ticket as it is stored.
     pub(crate) fn event(&self, after: &Ticket) -> (String, TicketEvent) {
         let kinds = self.kinds(after);
-        let first = kinds.first().copied().unwrap_or(TicketEventKind::Updated);
+        let first = kinds.first().copied().unwrap_or(TicketEventKind::RulesMatched);
         let name = first.as_str_name().trim_start_matches("TICKET_EVENT_KIND_").to_lowercase();
         let changed = self.before.map(|before| evaluation::changed(self.set, before, after, None, self.at));
         let mut changed_fields = changed.as_ref().map(evaluation::names).unwrap_or_default();
@@ -69,7 +69,12 @@ impl Telling<'_> {
             (TicketEventKind::Updated, self.before.is_some_and(|before| is_updated(before, after, closes))),
             (TicketEventKind::Reevaluated, self.again),
         ];
-        happened.into_iter().filter_map(|(kind, so)| so.then_some(kind)).collect()
+        let mut kinds: Vec<TicketEventKind> =
+            happened.into_iter().filter_map(|(kind, so)| so.then_some(kind)).collect();
+        if kinds.is_empty() {
+            kinds.push(TicketEventKind::RulesMatched);
+        }
+        kinds
     }
 
     fn names(&self, ticket: &Ticket) -> TicketNames {

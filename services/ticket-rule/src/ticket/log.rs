@@ -8,7 +8,7 @@ use concierge_runtime::{Answer, Call, Error, Tx};
 use tonic::Request;
 use uuid::Uuid;
 
-use super::draft::Draft;
+use super::draft::{Draft, give_team};
 use super::reach::{Portal, Reach};
 use super::step::Step;
 use super::store;
@@ -25,8 +25,10 @@ const PORTAL_FIELDS: [&str; 6] = ["summary", "details", "type_id", "impact", "ur
 ///
 /// Before the transaction, at once: one call of directory for the facts (for portal users one more, in the same batch if
 /// it can be), and one round trip for the records the ticket names. Round trips of the transaction: begin; the
-/// `request_id`; revision and number; names that rules and defaults bring in, if any; the evaluation; the ticket with
-/// its history and event; the answer; commit. Seven or eight.
+/// `request_id`; revision, number and who has the external id; the evaluation with its facts, and that it waits for
+/// directory; the ticket with its history and event; the answer; commit: seven. One more each for the team of the
+/// ticket's type, and for a team or agent that rules give, where there is one; one for a portal user's name that is not
+/// known.
 pub(super) async fn log(service: &TicketRule, request: Request<LogTicketRequest>) -> Answer<LogTicketResponse> {
     let wanted = request.get_ref().ticket.clone().unwrap_or_default();
     // What is wrong is told later: a repeated request gets its first answer all the same.
@@ -124,10 +126,11 @@ fn keep_within(portal: &Portal, draft: &mut Draft) {
 async fn store(service: &TicketRule, tx: &mut Tx, draft: Draft) -> Result<LogTicketResponse, Error> {
     let (revision, number, taken) = store::begin(tx, &draft.ticket).await?;
     let set = service.rule_sets.at(tx.conn().await?, revision).await?;
-    let (mut ticket, facts, known) = draft.complete(set.configuration())?;
+    let (mut ticket, facts, mut known) = draft.complete(set.configuration())?;
     if let Some(id) = taken {
         return Err(external_id_taken(tx, "ticket.external_id", Some(id)));
     }
+    give_team(tx.conn().await?, set.configuration(), &mut ticket, &mut known).await?;
     ticket.id = tx.new_id().to_string();
     ticket.number = number;
     let given = ticket.logged_time.as_ref().and_then(datetime).map(cut);

@@ -27,6 +27,7 @@ use tonic::Request;
 use crate::TicketRule;
 pub(crate) use change::held_before_response;
 use change::{Change, Edit, Wanted};
+pub(crate) use draft::give_team;
 pub(crate) use event::{Telling, named};
 pub(crate) use step::{Step, Stepped};
 pub use store::{TicketActions, Tickets};
@@ -58,7 +59,7 @@ impl TicketService for TicketRule {
         self.service
             .write(request, |tx, _| {
                 Box::pin(async move {
-                    let Stepped { ticket, action, evaluation } = change?.store(tx).await?;
+                    let Stepped { ticket, action, evaluation, .. } = change?.store(tx).await?;
                     Ok(UpdateTicketResponse { ticket: Some(ticket), evaluation, ticket_action: action })
                 })
             })
@@ -107,7 +108,7 @@ impl TicketService for TicketRule {
         self.service
             .write(request, |tx, _| {
                 Box::pin(async move {
-                    let Stepped { ticket, action, evaluation } = change?.store(tx).await?;
+                    let Stepped { ticket, action, evaluation, .. } = change?.store(tx).await?;
                     let evaluation = evaluation.filter(|_| tx.call.kind() != CallerKind::User);
                     Ok(AddTicketActionResponse { ticket_action: action, ticket: Some(ticket), evaluation })
                 })

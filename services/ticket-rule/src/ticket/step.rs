@@ -1,11 +1,13 @@
 //! One change of one ticket: rules, what follows from them, and storing it all. What logs, updates, closes, acts or
 //! applies a rule ends here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use concierge_proto::ticket_rule::{EvaluationSummary, Ticket, TicketAction};
-use concierge_proto::{CallerKind, Record as _};
+use concierge_proto::{CallerKind, Record};
 use concierge_runtime::{Error, Tx};
+use uuid::Uuid;
 
 use super::Tickets;
 use super::event::{Telling, actor_name, named};
@@ -15,7 +17,6 @@ use crate::TicketRule;
 use crate::evaluation::{self, Input, NewEvaluation, Occasion, RuleSet};
 use crate::facts::Facts;
 use crate::facts::references::{self, Known};
-use crate::second_evaluation;
 
 /// A change about to be carried out: the caller's part is done, that of the rules is left.
 #[derive(Debug)]
@@ -47,27 +48,44 @@ pub(crate) struct Stepped {
     pub(crate) action: Option<TicketAction>,
     /// What the rules did, if any ran.
     pub(crate) evaluation: Option<EvaluationSummary>,
+    /// The teams and agents that rules could not give, as they were gone.
+    pub(crate) withheld: BTreeSet<Uuid>,
 }
 
 impl TicketRule {
     /// Runs the rules and stores ticket, history, event, action and evaluation.
     ///
-    /// Round trips: the ticket with its history and event; the evaluation with its facts; one for names not known yet;
-    /// one for an action; one to remember that the facts were stale.
+    /// Round trips: the ticket with its history and event; the evaluation with its facts, and that it was made on stale
+    /// ones; one for names not known yet; one for an action.
     pub(crate) async fn carry_out(&self, tx: &mut Tx, set: &Arc<RuleSet>, step: Step) -> Result<Stepped, Error> {
         let Step { before, ticket: wanted, mut action, occasion, facts, mut known, moment, imported } = step;
         let id = tx.new_id();
         let facts_known = facts.as_ref().map(|facts| &facts.known);
         let stale = facts.as_ref().is_some_and(|facts| facts.stale);
         let seen = action.clone();
-        let input = occasion.map(|occasion| Input {
+        let mut input = occasion.map(|occasion| Input {
             ticket: &wanted,
             action: seen.as_ref(),
             facts: facts_known,
             occasion,
             now: moment.at,
+            withheld: BTreeSet::new(),
         });
-        let evaluated = input.as_ref().map(|input| evaluation::evaluate(set, input));
+        let actor = tx.actor();
+        if let Some(facts) = &facts {
+            known.put_facts(facts);
+        }
+        let evaluated = match &mut input {
+            Some(input) => {
+                Some(evaluation::evaluate_given(tx.conn().await?, set, input, &mut known, Some(&actor)).await?)
+            }
+            None => {
+                let mut unnamed = named(&wanted, &actor);
+                unnamed.retain(|(kind, id)| known.get(*kind, id).is_none());
+                known.extend(references::names(tx.conn().await?, &unnamed).await?);
+                None
+            }
+        };
         let mut ticket = match &evaluated {
             Some(evaluated) => evaluated.ticket.clone(),
             None => wanted.clone(),
@@ -78,16 +96,9 @@ impl TicketRule {
             ticket.customer_important = wanted.customer_important;
         }
         let answered = settle(set.configuration(), before.as_ref(), &mut ticket, moment);
+        let withheld = input.as_ref().map(|input| input.withheld.clone()).unwrap_or_default();
         let summary = evaluated.as_ref().map(|evaluated| evaluated.summary(set, id.to_string(), stale));
 
-        let actor = tx.actor();
-        if let Some(facts) = &facts {
-            known.put_facts(facts);
-        }
-        let mut unnamed = named(&ticket, &actor);
-        unnamed.retain(|(kind, id)| known.get(*kind, id).is_none());
-        let heard = references::names(tx.conn().await?, &unnamed).await?;
-        known.extend(heard);
         if let Some(action) = &mut action {
             action.author_name = match actor.kind {
                 CallerKind::Service => actor.subject.clone(),
@@ -95,15 +106,16 @@ impl TicketRule {
             };
         }
 
+        let matched = summary.as_ref().is_some_and(|summary| !summary.matches.is_empty());
+        let untouched = before.as_ref().filter(|_| !matched && action.is_none()).filter(|b| is_as(b, &ticket)).cloned();
         if let (Some(input), Some(evaluated)) = (&input, &evaluated) {
-            let new = NewEvaluation { id, set, input, evaluated, stale, corrects: None };
+            let version = before.as_ref().map_or(0, Record::version) + i64::from(untouched.is_none());
+            let awaits = stale.then_some(version);
+            let new = NewEvaluation { id, set, input, evaluated, stale, corrects: None, awaits };
             evaluation::store(tx, &new).await?;
         }
-        if before.as_ref() == Some(&ticket) && action.is_none() {
-            if stale {
-                second_evaluation::await_directory(tx, id, &ticket).await?;
-            }
-            return Ok(Stepped { ticket, action, evaluation: summary });
+        if let Some(ticket) = untouched {
+            return Ok(Stepped { ticket, action, evaluation: summary, withheld });
         }
         let telling = Telling {
             set,
@@ -123,14 +135,18 @@ impl TicketRule {
         if let Some(held) = answered.filter(|held| !held.is_zero()) {
             keep_response_held(tx, &ticket.id, held).await?;
         }
-        if stale {
-            second_evaluation::await_directory(tx, id, &ticket).await?;
-        }
         let action = action.map(|mut action| {
             action.update_time = action.create_time;
             action.set_etag("1".to_owned());
             action
         });
-        Ok(Stepped { ticket, action, evaluation: summary })
+        Ok(Stepped { ticket, action, evaluation: summary, withheld })
     }
+}
+
+/// Whether nothing happened to a ticket. That it is known anew whether somebody is important is not for rules that did
+/// not match to store.
+fn is_as(before: &Ticket, after: &Ticket) -> bool {
+    let (user_important, customer_important) = (before.user_important, before.customer_important);
+    *before == Ticket { user_important, customer_important, ..after.clone() }
 }

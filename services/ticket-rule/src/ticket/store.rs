@@ -81,11 +81,15 @@ pub(crate) async fn keep_response_held(tx: &mut Tx, id: &str, held: TimeDelta) -
 }
 
 /// The action of a ticket with an external id. One round trip, none without an external id.
-pub(super) async fn action_by_external_id(tx: &mut Tx, action: &TicketAction) -> Result<Option<Uuid>, Error> {
+pub(super) async fn action_by_external_id(
+    tx: &mut Tx,
+    ticket_id: &str,
+    action: &TicketAction,
+) -> Result<Option<Uuid>, Error> {
     if action.external_id.is_empty() {
         return Ok(None);
     }
-    let ticket: Uuid = action.ticket_id.parse().map_err(Error::internal)?;
+    let ticket: Uuid = ticket_id.parse().map_err(Error::internal)?;
     let id = sqlx::query_scalar(
         "select id from ticket_actions
          where ticket_id = $1 and external_source = $2 and external_id = $3 and external_id <> ''",

@@ -94,6 +94,19 @@ async fn every_change_makes_a_revision_and_writes_one_version_of_one_record() {
 }
 
 #[tokio::test]
+async fn every_column_that_is_looked_at_before_a_deletion_has_an_index_of_open_tickets() {
+    let mut desk = Desk::alone().await;
+    let indexes: Vec<String> = sqlx::query_scalar("select indexdef from pg_indexes where tablename = 'tickets'")
+        .fetch_all(&desk.pool())
+        .await
+        .unwrap();
+    for column in ["type_id", "status_id", "priority_id", "sla_id"] {
+        let serves = |index: &&String| index.contains(&format!("({column})")) && index.contains("status_category");
+        assert!(indexes.iter().any(|index| serves(&index)), "{column}: {indexes:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_ticket_gets_a_status_that_is_deleted_meanwhile() {
     let mut desk = Desk::alone().await;
     let one = desk.heard_of_one().await;

@@ -1,12 +1,13 @@
 //! What rules do to tickets, tried and for real. Directory is not there: the facts are those that ticket-rule heard.
 
 use concierge_proto::common::criterion_value::Kind;
-use concierge_proto::common::{CriteriaGroup, Criterion, GroupKind, Operator};
-use concierge_proto::directory::{Customer, User, UserRole};
+use concierge_proto::common::{CriteriaGroup, Criterion, FieldChange, GroupKind, Operator};
+use concierge_proto::directory::{Agent, Customer, Team, User, UserRole};
+use concierge_proto::event::TicketEventKind;
 use concierge_proto::ticket_rule::{
-    ApplyRuleRequest, ApplyRuleResponse, EvaluateRulesRequest, EvaluateRulesResponse, NotConsideredReason, Rule,
-    RuleAppliesTo, RuleOutcomes, RuleTrace, RuleVerdict, StatusCategory, Ticket, TicketDraft, TicketImpact, Truth,
-    UpdateRuleRequest,
+    ApplyRuleRequest, ApplyRuleResponse, EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest,
+    NotConsideredReason, Rule, RuleAppliesTo, RuleOutcomes, RuleTrace, RuleVerdict, StatusCategory, Ticket,
+    TicketDraft, TicketImpact, Truth, UpdateRuleRequest,
 };
 use concierge_testkit::request_id;
 use tonic::Code;
@@ -474,4 +475,93 @@ async fn every_field_of_a_ticket_can_be_asked_for() {
     let ticket = Ticket { priority_id: LOW.to_owned(), impact: TicketImpact::High.into(), ..one.ticket("Printer") };
     let logged = desk.log(ticket).await.unwrap();
     assert_eq!(matched(&logged.evaluation), ["everything"], "{:?}", logged.evaluation);
+}
+
+#[tokio::test]
+async fn a_match_that_changes_nothing_is_told_and_no_match_is_not() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let manual = |rule: Rule| Rule { applies_to: RuleAppliesTo::Manual.into(), ..rule };
+    let plain = desk.rule(manual(rule("plain", vec![about("printer")], RuleOutcomes::default()))).await;
+    let there = desk.rule(manual(rule("there", vec![about("printer")], tag("mine")))).await;
+    let other = desk.rule(manual(rule("other", vec![about("screen")], tag("s")))).await;
+    let ticket = Ticket { tags: vec!["mine".to_owned()], ..one.ticket("Printer") };
+    let ticket = desk.log(ticket).await.unwrap().ticket.unwrap();
+    let any = Ticket { etag: String::new(), ..ticket.clone() };
+    for rule_id in [&plain, &there] {
+        let applied = apply(&desk, rule_id, &any).await.unwrap();
+        assert!(applied.trace.unwrap().changes.is_empty());
+    }
+    assert!(matched(&apply(&desk, &other, &any).await.unwrap().evaluation).is_empty());
+    let events = desk.events(3).await;
+    for ((event_type, told), name) in events[1..].iter().zip(["plain", "there"]) {
+        assert_eq!(event_type, "ticket.rules_matched");
+        assert_eq!(told.kinds().collect::<Vec<_>>(), [TicketEventKind::RulesMatched]);
+        assert_eq!((matched(&told.evaluation), told.changed_fields.len()), (vec![name.to_owned()], 0));
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_does_not_match_leaves_the_ticket_as_it_is_though_somebody_became_important() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let ticket = desk.log(one.ticket("Printer")).await.unwrap().ticket.unwrap();
+    desk.heard(&User { important: true, etag: "2".to_owned(), ..one.user.clone() }).await;
+    let other = desk.rule(rule("other", vec![about("screen")], tag("s"))).await;
+    assert_eq!(apply(&desk, &other, &ticket).await.unwrap().ticket.unwrap(), ticket);
+    assert_eq!(desk.get(&ticket.id).await, ticket);
+    desk.events(1).await;
+}
+
+#[tokio::test]
+async fn rules_add_tags_as_long_as_there_is_a_place_and_tell_no_others() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let tags = |range: std::ops::Range<i32>| range.map(|n| format!("t{n}")).collect::<Vec<_>>();
+    let adding = |tags| RuleOutcomes { add_tags: tags, ..Default::default() };
+    desk.rule(at(1, rule("first", vec![], adding(tags(45..52))))).await;
+    desk.rule(at(2, rule("second", vec![], adding(vec!["t0".to_owned(), "more".to_owned()])))).await;
+    let on_more = criterion("ticket.tags", Operator::Includes, [text("more")]);
+    desk.rule(at(3, rule("third", vec![on_more], RuleOutcomes { priority_id: LOW.to_owned(), ..Default::default() })))
+        .await;
+    let logged = desk.log(Ticket { tags: tags(0..45), ..one.ticket("Printer") }).await.unwrap();
+    assert_eq!(logged.ticket.as_ref().unwrap().tags, tags(0..50));
+    // What was not added was not seen either.
+    assert_eq!(matched(&logged.evaluation), ["first", "second"]);
+    let changes = logged.evaluation.unwrap().matches.into_iter().map(|m| m.changes).collect::<Vec<_>>();
+    assert_eq!((changes[0].len(), changes[0][0].to.len(), changes[1].len()), (1, 50, 0));
+}
+
+#[tokio::test]
+async fn a_team_or_an_agent_that_is_gone_is_given_to_no_ticket() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let (night, day) = (team("Night"), team("Day"));
+    let agent = Agent { id: id(), name: "Bo".to_owned(), active: Some(true), etag: "1".into(), ..Default::default() };
+    for each in [&night, &day] {
+        desk.heard(each).await;
+    }
+    desk.heard(&agent).await;
+    let to = |team: &str| RuleOutcomes { team_id: team.to_owned(), agent_id: agent.id.clone(), ..tag("x") };
+    desk.rule(at(1, rule("day", vec![], RuleOutcomes { team_id: day.id.clone(), ..Default::default() }))).await;
+    desk.rule(at(2, rule("night", vec![], to(&night.id)))).await;
+    let there = desk.log(one.ticket("Printer")).await.unwrap().ticket.unwrap();
+    assert_eq!((&there.team_id, &there.agent_id), (&night.id, &agent.id));
+
+    let gone = prost_types::Timestamp { seconds: 1, nanos: 0 };
+    desk.heard(&Team { delete_time: Some(gone), etag: "2".to_owned(), ..night }).await;
+    desk.heard(&Agent { active: Some(false), etag: "2".to_owned(), ..agent.clone() }).await;
+    let logged = desk.log(one.ticket("Printer")).await.unwrap();
+    let ticket = logged.ticket.unwrap();
+    assert_eq!((&ticket.team_id, ticket.agent_id.as_str(), &ticket.tags[..]), (&day.id, "", &["x".to_owned()][..]));
+    let names = |changes: &[FieldChange]| changes.iter().map(|c| c.field.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&logged.evaluation.unwrap().matches[1].changes), ["ticket.tags"]);
+    let tried = evaluate(&desk, TicketDraft { user_id: one.user.id.clone(), ..draft("Printer") }).await;
+    assert_eq!((&tried.ticket.unwrap().team_id, names(&tried.traces[1].changes).len()), (&day.id, 1));
+
+    // The explanation tells what was done then, also when they are back.
+    desk.heard(&Agent { active: Some(true), etag: "3".to_owned(), ..agent }).await;
+    let request = ExplainTicketRequest { ticket_id: ticket.id, ..Default::default() };
+    let explained = desk.rules().explain_ticket(request).await.unwrap().into_inner();
+    assert_eq!(names(&explained.traces[1].changes), ["ticket.tags"]);
 }

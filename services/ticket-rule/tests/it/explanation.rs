@@ -1,13 +1,15 @@
 //! ExplainTicket: why rules did what they did, from what was stored.
 
 use concierge_proto::common::Operator;
+use concierge_proto::common::criterion_value::Kind;
 use concierge_proto::directory::Customer;
+use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
 use concierge_proto::ticket_rule::{
-    DeleteRuleRequest, EvaluateRulesRequest, EvaluationCause, ExplainTicketRequest, ExplainTicketResponse,
-    NotConsideredReason, Rule, RuleAppliesTo, RuleTrace, RuleVerdict, Ticket, TicketDraft, Truth,
-    UpdatePriorityRequest, UpdateRuleRequest,
+    ApplyRuleRequest, DeleteRuleRequest, EvaluateRulesRequest, EvaluationCause, ExplainTicketRequest,
+    ExplainTicketResponse, GetTicketMatchesRequest, NotConsideredReason, Rule, RuleAppliesTo, RuleOutcomes, RuleTrace,
+    RuleVerdict, Ticket, TicketDraft, Truth, UpdatePriorityRequest, UpdateRuleRequest,
 };
-use concierge_testkit::request_id;
+use concierge_testkit::{Who, request_id};
 use tonic::Code;
 
 use crate::desk::{CLOSED, Desk, LOW, fields, id, matched};
@@ -255,4 +257,77 @@ async fn what_is_known_of_a_requester_is_kept_once() {
         .await
         .unwrap();
     assert_eq!(kept, (2, 4));
+}
+
+#[tokio::test]
+async fn tells_of_every_rule_that_matched_once_where_it_matched_last() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let matches = async |ticket_id: &str| {
+        let request = GetTicketMatchesRequest { ticket_id: ticket_id.to_owned() };
+        Ok::<_, tonic::Status>(desk.rules().get_ticket_matches(request).await?.into_inner().matches)
+    };
+    assert_eq!(refused(matches(&id()).await), because(Code::NotFound, "RECORD_NOT_FOUND"));
+    let popup = |html: &str| RuleOutcomes { popup_html: html.to_owned(), ..Default::default() };
+    let printer = desk.rule(rule("printer", vec![about("printer")], popup("<b>Floor?</b>"))).await;
+    let mail = desk.rule(rule("mail", vec![about("mail")], popup("Address?"))).await;
+    let closed = desk.log(Ticket { status_id: CLOSED.to_owned(), ..one.ticket("Printer") }).await.unwrap();
+    assert!(matches(&closed.ticket.unwrap().id).await.unwrap().is_empty());
+
+    let ticket = desk.log(one.ticket("Printer")).await.unwrap().ticket.unwrap();
+    let mut last = Vec::new();
+    for summary in ["Printer and mail", "Mail"] {
+        let change = Ticket { summary: summary.to_owned(), etag: String::new(), ..ticket.clone() };
+        last.push(desk.update(change, &["summary"]).await.unwrap().evaluation.unwrap().evaluation_id);
+    }
+    let told: Vec<_> = matches(&ticket.id)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|m| {
+            let rule = m.r#match.unwrap();
+            (rule.rule_id, rule.popup_html, m.evaluation_id, m.cause, m.corrected_evaluation_id)
+        })
+        .collect();
+    let updated = i32::from(EvaluationCause::Updated);
+    assert_eq!(
+        told,
+        [
+            (printer, "<b>Floor?</b>".to_owned(), last[0].clone(), updated, String::new()),
+            (mail, "Address?".to_owned(), last[1].clone(), updated, String::new()),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_may_not_read_importance_is_told_the_verdict_and_not_the_value() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let flag = |field: &str, wanted| criterion(field, Operator::Is, [Kind::Flag(wanted)]);
+    let criteria = vec![flag("user.important", false), flag("customer.important", false), flag("user.active", true)];
+    let checked = desk.rule(rule("checked", criteria, tag("a"))).await;
+    let ticket = desk.log(one.ticket("Printer")).await.unwrap().ticket.unwrap();
+    let scope = ["rules.read", "rules.evaluate", "tickets.read", "tickets.write"];
+    let seen = |traces: &[RuleTrace]| {
+        let [trace] = traces else { panic!("one rule") };
+        assert_eq!(trace.verdict(), RuleVerdict::Matched);
+        assert!(trace.criteria.iter().all(|c| c.truth() == Truth::Holds && c.criterion.is_some()));
+        trace.criteria.iter().map(|c| c.seen.len()).collect::<Vec<_>>()
+    };
+    for (may_read, expected) in [(false, [0, 0, 1]), (true, [1, 1, 1])] {
+        let scope = scope.into_iter().chain(may_read.then_some("importance.read")).collect::<Vec<_>>();
+        let who = Who::agent(uuid::Uuid::from_u128(7)).with_scope(&scope);
+        let mut rules = RuleServiceClient::new(desk.suite.api("ticket-rule", &who));
+        assert_eq!(seen(&rules.explain_ticket(of(&ticket.id)).await.unwrap().into_inner().traces), expected);
+        let draft = TicketDraft { user_id: one.user.id.clone(), ..Default::default() };
+        let request = EvaluateRulesRequest { draft: Some(draft), ..Default::default() };
+        assert_eq!(seen(&rules.evaluate_rules(request).await.unwrap().into_inner().traces), expected);
+        let request = ApplyRuleRequest {
+            rule_id: checked.clone(),
+            ticket_id: ticket.id.clone(),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        assert_eq!(seen(&[rules.apply_rule(request).await.unwrap().into_inner().trace.unwrap()]), expected);
+    }
 }

@@ -222,3 +222,106 @@ async fn two_replicas_make_each_once() {
     assert_eq!(second, 6);
     assert_eq!(desk.events(12).await.len(), 12);
 }
+
+#[tokio::test]
+async fn a_closed_ticket_logged_meanwhile_waits_for_nothing_and_keeps_no_other_waiting() {
+    let (mut desk, one) = away().await;
+    desk.rule(on_importance("Important users", true, priority(CRITICAL))).await;
+    let closed = desk.log(Ticket { status_id: CLOSED.to_owned(), ..one.ticket("Lost key") }).await.unwrap();
+    assert!(closed.evaluation.is_none());
+    // As an earlier version left it behind.
+    sqlx::query(
+        "insert into second_evaluations (evaluation_id, ticket_id, ticket_version, create_time)
+         values (gen_random_uuid(), $1::uuid, 1, '2020-01-01')",
+    )
+    .bind(closed.ticket.unwrap().id)
+    .execute(&desk.pool())
+    .await
+    .unwrap();
+    let ticket = desk.log(one.ticket("Printer")).await.unwrap().ticket.unwrap();
+    desk.suite.restart::<Directory>().await;
+    all_made(&mut desk).await;
+    assert_eq!(desk.get(&ticket.id).await.priority_id, CRITICAL);
+    let known: i64 =
+        sqlx::query_scalar("select count(*) from second_evaluations").fetch_one(&desk.pool()).await.unwrap();
+    assert_eq!(known, 2, "the closed one was never waited for");
+}
+
+#[tokio::test]
+async fn one_that_fails_keeps_no_other_ticket_waiting() {
+    let (mut desk, one) = away().await;
+    desk.rule(on_importance("Important users", true, priority(CRITICAL))).await;
+    let broken = desk.log(one.ticket("Lost key")).await.unwrap().ticket.unwrap();
+    sqlx::query("update evaluations set ticket = '\\xff' where ticket_id = $1::uuid")
+        .bind(&broken.id)
+        .execute(&desk.pool())
+        .await
+        .unwrap();
+    let ticket = desk.log(one.ticket("Printer")).await.unwrap().ticket.unwrap();
+    desk.suite.restart::<Directory>().await;
+    for _ in 0..400 {
+        if desk.get(&ticket.id).await.priority_id == CRITICAL {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the second ticket waits for the first");
+}
+
+#[tokio::test]
+async fn what_the_second_evaluation_of_the_logging_corrected_stays_after_that_of_an_update() {
+    let (mut desk, one) = away().await;
+    misheard(&mut desk, &one, false).await;
+    desk.rule(on_importance("The others", false, RuleOutcomes { add_tags: vec!["plain".to_owned()], ..priority(LOW) }))
+        .await;
+    desk.rule(on_importance(
+        "Important users",
+        true,
+        RuleOutcomes { add_tags: vec!["vip".into()], ..priority(CRITICAL) },
+    ))
+    .await;
+    let fire = Some(Kind::Text("fire".to_owned()));
+    desk.rule(rule_on("Fire", "ticket.summary", Operator::Contains, fire, tag("fire"))).await;
+    let ticket = desk.log(one.ticket("Printer")).await.unwrap().ticket.unwrap();
+    assert_eq!((ticket.priority_id.as_str(), ticket.tags.clone()), (LOW, vec!["plain".to_owned()]));
+    let fire = Ticket { summary: "Printer on fire".to_owned(), ..ticket };
+    let updated = desk.update(fire, &["summary"]).await.unwrap();
+    assert_eq!(matched(&updated.evaluation), ["Fire"]);
+    let ticket = updated.ticket.unwrap();
+
+    desk.suite.restart::<Directory>().await;
+    all_made(&mut desk).await;
+    let corrected = desk.get(&ticket.id).await;
+    assert_eq!(corrected.priority_id, CRITICAL);
+    // The update wrote the tags after the logging, so these were left alone.
+    assert_eq!(corrected.tags, ["plain", "fire"]);
+}
+
+#[tokio::test]
+async fn what_was_made_again_is_forgotten_after_a_week() {
+    let (mut desk, one) = away().await;
+    desk.rule(on_importance("Important users", true, priority(CRITICAL))).await;
+    for summary in ["Printer", "Screen"] {
+        desk.log(one.ticket(summary)).await.unwrap();
+    }
+    desk.suite.restart::<Directory>().await;
+    all_made(&mut desk).await;
+    let pool = desk.pool();
+    sqlx::query(
+        "update second_evaluations set done_time = done_time - interval '8 days'
+         where evaluation_id = (select evaluation_id from second_evaluations order by create_time limit 1)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    desk.suite.restart::<TicketRule>().await;
+    let pool = desk.pool();
+    for _ in 0..400 {
+        let kept: i64 = sqlx::query_scalar("select count(*) from second_evaluations").fetch_one(&pool).await.unwrap();
+        if kept == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("what was made again is kept");
+}

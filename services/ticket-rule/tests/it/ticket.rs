@@ -535,7 +535,24 @@ async fn an_action_is_imported_once() {
     let refused = desk.update_with(other, &["summary"], Some(action.clone())).await.unwrap_err();
     assert_eq!(refused.code(), Code::AlreadyExists);
     assert_eq!(desk.get(&ticket.id).await.summary, "Printer");
-    desk.act(&ticket.id, TicketAction { external_source: String::new(), ..action }).await.unwrap();
+    desk.act(&ticket.id, TicketAction { external_source: String::new(), ..action.clone() }).await.unwrap();
+
+    // What was done is done, also when the ticket was closed since; what is new is refused for that.
+    desk.close(&ticket.id).await.unwrap();
+    let same = Ticket { etag: String::new(), ..ticket.clone() };
+    let refused = desk.update_with(same.clone(), &["summary"], Some(action.clone())).await.unwrap_err();
+    assert_eq!((reason(&refused).as_str(), metadata(&refused, "id")), ("EXTERNAL_ID_TAKEN", first.id));
+    let close = |action: &TicketAction| CloseTicketRequest {
+        id: ticket.id.clone(),
+        ticket_action: Some(action.clone()),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let refused = desk.tickets().close_ticket(close(&action)).await.unwrap_err();
+    assert_eq!(reason(&refused), "EXTERNAL_ID_TAKEN");
+    let new = TicketAction { external_id: "43".to_owned(), ..action };
+    assert_eq!(reason(&desk.tickets().close_ticket(close(&new)).await.unwrap_err()), "TICKET_CLOSED");
+    assert_eq!(reason(&desk.update_with(same, &["summary"], Some(new)).await.unwrap_err()), "TICKET_CLOSED");
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! `TicketTypeService`.
 
+use concierge_proto::directory::Team;
 use concierge_proto::ticket_rule::{
-    CreateTicketTypeRequest, DeleteTicketTypeRequest, ListTicketTypesRequest, RuleOutcomes, Ticket, TicketType,
-    TicketTypeUse, UpdateTicketTypeRequest,
+    CreateTicketTypeRequest, DeleteTicketTypeRequest, EvaluateRulesRequest, ListTicketTypesRequest, RuleOutcomes,
+    Ticket, TicketDraft, TicketType, TicketTypeUse, UpdateTicketTypeRequest,
 };
 use concierge_testkit::request_id;
 use tonic::Code;
@@ -94,6 +95,27 @@ async fn rejects_a_team_that_was_deleted() {
     let status = create(&desk, change).await.unwrap_err();
     assert_eq!(fields(&status), ["ticket_type.default_team_id"]);
     assert_eq!(refused::<()>(Err(status)), because(Code::InvalidArgument, "REFERENCE_NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn a_default_team_that_is_gone_is_given_to_no_ticket() {
+    let mut desk = Desk::alone().await;
+    let (one, first_line) = (desk.heard_of_one().await, team("First line"));
+    desk.heard(&first_line).await;
+    let change = TicketType { name: "Change".into(), default_team_id: first_line.id.clone(), ..Default::default() };
+    let change = create(&desk, change).await.unwrap();
+    let inactive = Team { active: Some(false), etag: "2".to_owned(), ..first_line.clone() };
+    let deleted_at = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
+    let deleted = Team { delete_time: deleted_at, etag: "3".to_owned(), ..first_line };
+    for gone in [inactive, deleted] {
+        desk.heard(&gone).await;
+        let ticket = Ticket { type_id: change.id.clone(), ..one.ticket("New printer") };
+        assert_eq!(desk.log(ticket).await.unwrap().ticket.unwrap().team_id, "");
+        let draft = TicketDraft { type_id: change.id.clone(), ..Default::default() };
+        let request = EvaluateRulesRequest { draft: Some(draft), ..Default::default() };
+        let tried = desk.rules().evaluate_rules(request).await.unwrap().into_inner();
+        assert_eq!(tried.ticket.unwrap().team_id, "");
+    }
 }
 
 #[tokio::test]
