@@ -1,6 +1,7 @@
 //! The service's database: its pool, its migrations.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
@@ -10,6 +11,25 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::error::Error;
 
 static OWN: Migrator = sqlx::migrate!("./migrations");
+
+/// How many connections a service has for its own short statements: numbering, leases, revocations, readiness. However
+/// many requests wait for the others, these go on. One of them hears other replicas' hints.
+pub const BACKGROUND: u32 = 3;
+
+/// When the database of this process last answered.
+static ANSWERED: Mutex<Option<Instant>> = Mutex::new(None);
+/// A database that answered so long ago is there; shorter than the wait for a connection.
+const FRESH: Duration = Duration::from_secs(3);
+
+/// Notes that the database answered. The service's own work does, several times a second.
+pub(crate) fn note_answer() {
+    *ANSWERED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+/// True when the database answered a moment ago: who gets no connection then waits behind others.
+pub(crate) fn is_answering() -> bool {
+    ANSWERED.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < FRESH)
+}
 
 /// The migrations of a service: those that every service has, and its own.
 pub fn migrations(service: &Migrator) -> Migrator {

@@ -347,6 +347,7 @@ impl From<sqlx::Error> for Error {
     /// The one place that reads what the database says. Constraints come out by name, to be mapped at the statement.
     fn from(error: sqlx::Error) -> Self {
         match &error {
+            sqlx::Error::PoolTimedOut if crate::db::is_answering() => Self::Overloaded,
             sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::Io(_)

@@ -3,6 +3,7 @@
 mod keys;
 mod readiness;
 mod run;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::seal::Sealer;
 use crate::service::Service;
 use crate::upstream::Upstream;
 
-pub use run::{main, migrate, serve};
+pub use run::{main, migrate, serve, serve_until};
 
 /// Work that goes on until the host stops.
 pub type Task = BoxFuture<'static, ()>;
@@ -60,10 +61,15 @@ pub struct Host {
     pub ticket_rule: Option<Upstream>,
     /// Encrypts the secrets that the service keeps; see [`Host::with_sealer`].
     pub sealer: Arc<Sealer>,
+    /// The largest message that its services take, in bytes; see [`Host::with_max_message`].
+    pub max_message: usize,
     /// Cancelled when the service stops.
     pub stop: CancellationToken,
     head: Arc<watch::Sender<i64>>,
 }
+
+/// The largest message taken where nothing else was said, in bytes.
+const DEFAULT_MAX_MESSAGE: usize = 4 << 20;
 
 /// What a host is made from.
 #[derive(Debug)]
@@ -97,10 +103,30 @@ impl Host {
             providers,
         }));
         let (head, seen) = watch::channel(0);
-        let feed = FeedServer::new(service.clone(), seen, stop.clone());
+        let feed = FeedServer::new(service.clone(), seen, stop.clone(), Arc::clone(&revocations));
         let sealer = Arc::default();
         let head = Arc::new(head);
-        Self { service, feed, signer, keys, revocations, verifier, directory, ticket_rule, sealer, stop, head }
+        let max_message = DEFAULT_MAX_MESSAGE;
+        Self {
+            service,
+            feed,
+            signer,
+            keys,
+            revocations,
+            verifier,
+            directory,
+            ticket_rule,
+            sealer,
+            max_message,
+            stop,
+            head,
+        }
+    }
+
+    /// The same host, whose services take messages of up to so many bytes; 4 MiB without.
+    #[must_use]
+    pub fn with_max_message(self, max_message: usize) -> Self {
+        Self { max_message, ..self }
     }
 
     /// The same host with keys to encrypt secrets with; without any, none can be kept.
@@ -123,9 +149,14 @@ impl Host {
         tasks.push(Box::pin(crate::housekeeping::run(service.clone(), stop.clone())));
         match &self.directory {
             Some(directory) => {
-                let clock = Arc::clone(self.clock());
-                let revocations = Arc::clone(&self.revocations);
-                tasks.push(Box::pin(revocations::watch(directory.clone(), revocations, clock, stop)));
+                let watch = revocations::Watch {
+                    service,
+                    directory: directory.clone(),
+                    revocations: Arc::clone(&self.revocations),
+                    upstreams: self.directory.iter().chain(&self.ticket_rule).cloned().collect(),
+                };
+                tasks.push(Box::pin(watch.run(stop.clone())));
+                tasks.push(Box::pin(keys::learn(self.clone(), directory.clone())));
             }
             // The directory's own feed is in its own database.
             None => {
@@ -137,20 +168,24 @@ impl Host {
     }
 }
 
-/// Adds a handler to the routes of a service once for each of its gRPC services, accepting compressed requests.
+/// Adds a handler to the routes of a service once for each of its gRPC services, accepting compressed requests and
+/// messages as large as the host takes.
 #[macro_export]
 macro_rules! routes {
-    ($handler:expr; $($server:path),+ $(,)?) => {{
+    ($host:expr, $handler:expr; $($server:path),+ $(,)?) => {{
         let handler = std::sync::Arc::new($handler);
         let mut routes = tonic::service::Routes::builder();
-        $( routes.add_service($crate::served!(<$server>::from_arc(std::sync::Arc::clone(&handler)))); )+
+        $( routes.add_service($crate::served!($host, <$server>::from_arc(std::sync::Arc::clone(&handler)))); )+
         routes.routes()
     }};
 }
 
-/// A generated server that accepts compressed requests.
+/// A generated server that accepts compressed requests, and messages as large as the host takes.
 #[macro_export]
 macro_rules! served {
+    ($host:expr, $server:expr) => {
+        $crate::served!($server.max_decoding_message_size($host.max_message))
+    };
     ($server:expr) => {
         $server
             .accept_compressed(tonic::codec::CompressionEncoding::Gzip)

@@ -37,6 +37,7 @@ pub struct Service {
 struct Inner {
     name: &'static str,
     pool: PgPool,
+    background: PgPool,
     clock: SharedClock,
     /// Wakes the sequencer after a commit that wrote events.
     events: Arc<Notify>,
@@ -46,11 +47,13 @@ struct Inner {
 }
 
 impl Service {
-    /// The service of that name over its database.
-    pub fn new(name: &'static str, pool: PgPool, clock: SharedClock) -> Self {
+    /// The service of that name over its database: the connections of its requests and of effects, and a few for its own
+    /// short statements (see [`BACKGROUND`](crate::db::BACKGROUND)).
+    pub fn new(name: &'static str, pool: PgPool, background: PgPool, clock: SharedClock) -> Self {
         let inner = Inner {
             name,
             pool,
+            background,
             clock,
             events: Arc::default(),
             loaders: RwLock::default(),
@@ -68,6 +71,11 @@ impl Service {
     /// Its database.
     pub fn pool(&self) -> &PgPool {
         &self.inner.pool
+    }
+
+    /// Its database, for short statements that must not wait behind requests.
+    pub fn background(&self) -> &PgPool {
+        &self.inner.background
     }
 
     /// Its clock.
@@ -102,9 +110,9 @@ impl Service {
         Tx::begin(self.pool(), call, Arc::clone(self.clock()), self.name()).await
     }
 
-    /// Opens a transaction for the service's own long work, such as taking a snapshot: an hour.
-    pub async fn begin_long(&self) -> Result<Tx, Error> {
-        let call = Arc::new(Call::internal(self.clock().new_id().to_string(), Duration::from_secs(3600)));
+    /// Opens a transaction for the service's own work that takes its time, such as taking a snapshot.
+    pub async fn begin_within(&self, time: Duration) -> Result<Tx, Error> {
+        let call = Arc::new(Call::internal(self.clock().new_id().to_string(), time));
         Tx::begin(self.pool(), call, Arc::clone(self.clock()), self.name()).await
     }
 

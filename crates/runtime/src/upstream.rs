@@ -48,6 +48,11 @@ impl Upstream {
         self.channel.clone()
     }
 
+    /// Forgets this service's token: for when it was revoked. The next request shows a new one.
+    pub fn renew(&self) {
+        self.tokens.renew();
+    }
+
     /// A request with this service's token, the original caller, the request id and the trace. A deadline is the
     /// caller's to set: see [`Upstream::request_within`].
     pub fn request<T>(&self, message: T) -> Request<T> {

@@ -70,6 +70,13 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// The few connections that a service keeps for its own short statements.
+    pub(crate) fn background(&self) -> PgPool {
+        pool_of(&self.url, db::BACKGROUND)
+    }
+}
+
 impl Drop for Owner {
     fn drop(&mut self) {
         // By a thread of its own: the test's runtime is about to go away, and hundreds of databases fill the memory.
@@ -95,7 +102,11 @@ impl Drop for Owner {
 }
 
 fn pool(url: &str) -> PgPool {
-    db::pool(&url.to_owned().into(), 8, std::time::Duration::from_secs(30), "test").expect("a URL of our own making")
+    pool_of(url, 8)
+}
+
+fn pool_of(url: &str, size: u32) -> PgPool {
+    db::pool(&url.to_owned().into(), size, std::time::Duration::from_secs(30), "test").expect("a URL of our own making")
 }
 
 async fn template(server: &Server, service: &'static str, migrations: &Migrator) -> String {

@@ -80,6 +80,8 @@ pub struct Suite {
     pub clock: Arc<TestClock>,
     /// Signs every token.
     pub signer: Arc<Signer>,
+    /// The largest message that services started from now on take, in bytes: 4 MiB unless a test says otherwise.
+    pub max_message: usize,
     /// Bound and not yet listening: who connects is refused, as by a service that is away.
     sockets: HashMap<&'static str, TcpSocket>,
     addresses: HashMap<&'static str, SocketAddr>,
@@ -115,7 +117,7 @@ impl Suite {
             addresses.insert(name, socket.local_addr().expect("a bound socket"));
             sockets.insert(name, socket);
         }
-        Self { clock: Arc::default(), signer, sockets, addresses, running: HashMap::new() }
+        Self { clock: Arc::default(), signer, max_message: 4 << 20, sockets, addresses, running: HashMap::new() }
     }
 
     /// Starts a service on a fresh database.
@@ -138,7 +140,7 @@ impl Suite {
         let listener = socket.listen(1024).expect("a bound socket");
         let address = listener.local_addr().expect("a bound socket");
         let clock: Arc<dyn concierge_runtime::clock::Clock> = self.clock.clone();
-        let service = Service::new(P::NAME, database.pool.clone(), clock);
+        let service = Service::new(P::NAME, database.pool.clone(), database.background(), clock);
         let keys = Arc::new(KeySet::new([self.signer.public_key().clone()]));
         let stop = CancellationToken::new();
         let host = Host::new(HostOptions {
@@ -150,14 +152,15 @@ impl Suite {
             ticket_rule: (P::NAME != "ticket-rule").then(|| self.upstream(P::NAME, "ticket-rule")),
             stop: stop.clone(),
         })
-        .with_sealer(Sealer::new([[9; 32]]));
+        .with_sealer(Sealer::new([[9; 32]]))
+        .with_max_message(self.max_message);
         let layers = Layers {
             verifier: Arc::clone(&host.verifier),
             clock: Arc::clone(host.clock()),
             admission: Admission::new(512),
             default_deadline: Duration::from_secs(30),
             max_deadline: Duration::from_secs(120),
-            max_message: 4 << 20,
+            max_message: self.max_message,
         };
         let mut work: Vec<JoinHandle<()>> = host.tasks::<P>().into_iter().map(tokio::spawn).collect();
         let routes = P::routes(&host);

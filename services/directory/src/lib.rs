@@ -75,6 +75,7 @@ impl Program for Directory {
             .with::<agent_role::AgentRoles>()
             .with::<team::Teams>();
         routes!(
+            host,
             directory;
             CustomerServiceServer<_>,
             SiteServiceServer<_>,
@@ -90,7 +91,7 @@ impl Program for Directory {
             TeamServiceServer<_>,
             ChangeHistoryServiceServer<_>,
         )
-        .add_service(served!(EventFeedServiceServer::new(feed)))
+        .add_service(served!(host, EventFeedServiceServer::new(feed)))
     }
 
     fn tasks(host: &Host) -> Vec<Task> {

@@ -60,6 +60,7 @@ impl Program for Notification {
             .with::<email_sender::EmailSenders>()
             .with::<popup_note::PopupNotes>();
         routes!(
+            host,
             notification;
             NotificationDefinitionServiceServer<_>,
             EmailSenderServiceServer<_>,
@@ -67,7 +68,7 @@ impl Program for Notification {
             PopupNoteServiceServer<_>,
             PopupServiceServer<_>,
         )
-        .add_service(served!(EventFeedServiceServer::new(feed)))
+        .add_service(served!(host, EventFeedServiceServer::new(feed)))
     }
 
     fn tasks(host: &Host) -> Vec<Task> {

@@ -66,6 +66,7 @@ impl Program for TicketRule {
             .with::<rule::Rules>()
             .with::<ticket::Tickets>();
         routes!(
+            host,
             Self::new(host);
             TicketTypeServiceServer<_>,
             StatusServiceServer<_>,
@@ -74,7 +75,7 @@ impl Program for TicketRule {
             RuleServiceServer<_>,
             TicketServiceServer<_>,
         )
-        .add_service(served!(EventFeedServiceServer::new(feed)))
+        .add_service(served!(host, EventFeedServiceServer::new(feed)))
     }
 
     fn tasks(host: &Host) -> Vec<Task> {

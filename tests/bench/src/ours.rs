@@ -25,7 +25,7 @@ pub fn host(pool: PgPool) -> anyhow::Result<Host> {
     let signer = signer()?;
     let keys = Arc::new(KeySet::new([signer.public_key().clone()]));
     Ok(Host::new(HostOptions {
-        service: Service::new(Directory::NAME, pool, Arc::new(SystemClock)),
+        service: Service::new(Directory::NAME, pool.clone(), pool, Arc::new(SystemClock)),
         signer,
         keys,
         providers: Vec::new(),

@@ -63,6 +63,14 @@ pub(super) fn is_subject(subject: &str) -> bool {
     !subject.is_empty() && subject.len() <= 200 && subject.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// A subject in the one form that it is compared in: ids in lower case with hyphens, whatever form a token has them in.
+pub(super) fn canonical(subject: String) -> String {
+    match subject.parse::<Uuid>() {
+        Ok(id) => id.to_string(),
+        Err(_) => subject,
+    }
+}
+
 /// The name of a kind in tokens: `agent`, `user`, `api_client`, `service`.
 pub fn kind_name(kind: CallerKind) -> &'static str {
     match kind {

@@ -13,6 +13,7 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::AlgorithmParameters;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
 /// Why a key was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -223,6 +224,7 @@ pub struct KeySet {
     learned: Mutex<Vec<Arc<PublicKey>>>,
     by_id: ArcSwap<HashMap<String, Arc<PublicKey>>>,
     generation: AtomicU64,
+    missed: Notify,
 }
 
 impl KeySet {
@@ -230,7 +232,7 @@ impl KeySet {
     pub fn new(configured: impl IntoIterator<Item = PublicKey>) -> Self {
         let configured: Vec<Arc<PublicKey>> = configured.into_iter().map(Arc::new).collect();
         let by_id = ArcSwap::from_pointee(index(&configured, &[]));
-        Self { configured, learned: Mutex::default(), by_id, generation: AtomicU64::new(0) }
+        Self { configured, learned: Mutex::default(), by_id, generation: AtomicU64::new(0), missed: Notify::new() }
     }
 
     /// Replaces what was learned while running. A learned key never hides a configured one.
@@ -249,6 +251,16 @@ impl KeySet {
     /// Finds a key.
     pub fn get(&self, id: &str) -> Option<Arc<PublicKey>> {
         self.by_id.load().get(id).cloned()
+    }
+
+    /// Notes that a token of the suite names a key that is not here: it may be new.
+    pub(super) fn miss(&self) {
+        self.missed.notify_one();
+    }
+
+    /// Ends when a token named a key that was not here.
+    pub(crate) async fn missed(&self) {
+        self.missed.notified().await;
     }
 
     /// All keys in JSON, the configured ones first.

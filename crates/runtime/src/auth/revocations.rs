@@ -3,12 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{CLOCK_SKEW, Caller, LONGEST_LIFE};
+use super::caller::canonical;
+use super::{CLOCK_SKEW, Caller, LONGEST_LIFE, TokenError};
+use crate::clock::SharedClock;
 
 /// Whose tokens are taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +34,9 @@ pub struct Revocation {
     /// Until when issued.
     pub issued_before: DateTime<Utc>,
 }
+
+/// How often an open stream looks whether its caller's token is still good.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The revocations in force. Readers take no lock.
 #[derive(Debug, Default)]
@@ -61,7 +67,7 @@ impl Revocations {
         for Revocation { target, issued_before } in revocations {
             let never = DateTime::<Utc>::MIN_UTC;
             let entry = match target {
-                RevocationTarget::Subject(subject) => set.subjects.entry(subject).or_insert(never),
+                RevocationTarget::Subject(subject) => set.subjects.entry(canonical(subject)).or_insert(never),
                 RevocationTarget::Site(id) => set.sites.entry(id).or_insert(never),
                 RevocationTarget::Customer(id) => set.customers.entry(id).or_insert(never),
                 RevocationTarget::Key(id) => {
@@ -111,6 +117,20 @@ impl Revocations {
             || before(set.subjects.get(&caller.subject))
             || before(caller.site_id.and_then(|id| set.sites.get(&id)))
             || before(caller.customer_id.and_then(|id| set.customers.get(&id)))
+    }
+
+    /// Ends when the caller's token expires or is taken back: a stream must not outlive it.
+    pub async fn refused(&self, caller: &Caller, clock: &SharedClock) -> TokenError {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            look.tick().await;
+            if self.revoked(caller) {
+                return TokenError::Revoked;
+            }
+            if clock.now() >= caller.expires_at {
+                return TokenError::Expired { at: caller.expires_at };
+            }
+        }
     }
 
     /// True when the key was taken back, and with it every token signed with it.

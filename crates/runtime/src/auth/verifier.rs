@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::cache::Cache;
-use super::caller::is_subject;
+use super::caller::{canonical, is_subject};
 use super::claims::Claims;
 use super::keys::{KeySet, PublicKey};
 use super::openid::OpenIdProvider;
@@ -109,7 +109,10 @@ impl Verifier {
         let issuer = payload.get("iss").and_then(Value::as_str).ok_or(TokenError::Claim("iss"))?;
 
         let (caller, not_before) = if issuer == self.options.issuer {
-            let key = self.options.keys.get(&kid).ok_or_else(|| TokenError::unknown_key(&kid))?;
+            let key = self.options.keys.get(&kid).ok_or_else(|| {
+                self.options.keys.miss();
+                TokenError::unknown_key(&kid)
+            })?;
             check_signature(&key, &header.alg, message, signature)?;
             let not_before = payload.get("nbf").and_then(Value::as_f64);
             (self.own(payload, kid)?, not_before)
@@ -169,6 +172,7 @@ impl Caller {
         if !is_subject(&self.subject) {
             return Err(TokenError::Claim("sub"));
         }
+        self.subject = canonical(self.subject);
         match self.kind {
             CallerKind::Unspecified => return Err(TokenError::Claim("kind")),
             CallerKind::Agent | CallerKind::Service => (self.customer_id, self.site_id) = (None, None),

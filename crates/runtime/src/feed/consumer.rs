@@ -1,18 +1,24 @@
 //! Reading another service's feed: one leased reader among the replicas, each event's effect exactly once.
 
-use std::time::Duration;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use concierge_proto::event::event_feed_service_client::EventFeedServiceClient;
 use concierge_proto::event::{Event, ReadSnapshotRequest, RecordChanged, SubscribeRequest};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{payload, projection};
+use super::{LARGEST, payload, projection, reason};
 use crate::error::Error;
+use crate::layers::panic_text;
 use crate::service::Service;
+use crate::telemetry;
 use crate::tx::Tx;
 use crate::upstream::Upstream;
 
@@ -22,6 +28,16 @@ const LEASE: Duration = Duration::from_secs(5);
 const RENEW: Duration = Duration::from_secs(1);
 /// So many events share a transaction.
 const BATCH: usize = 100;
+/// A transaction takes no further event after so long: what was applied is kept, and the rest begins anew.
+const WORK: Duration = Duration::from_secs(1);
+/// How long the effect of one event may take.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How long a snapshot may take.
+const SNAPSHOT: Duration = Duration::from_secs(3600);
+/// How long to wait after a first failure.
+const SHORT: Duration = Duration::from_millis(25);
+/// How long the end of the reader may wait for the lease to be given back.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// What a service does with what it hears.
 pub trait Effects: Send + Sync + 'static {
@@ -76,6 +92,8 @@ enum Stopped {
     LeaseLost,
     /// The cursor is not of this feed any more.
     OutOfRange,
+    /// The stream ended as streams do, with its token or its server: the next one goes on from the cursor.
+    Ended,
     Failed(Error),
 }
 
@@ -87,11 +105,19 @@ impl From<Error> for Stopped {
 
 impl From<tonic::Status> for Stopped {
     fn from(status: tonic::Status) -> Self {
-        match status.code() {
-            Code::OutOfRange => Self::OutOfRange,
+        // By the reason: transport answers OUT_OF_RANGE too, of a message that is too large, and a snapshot in place of
+        // events would lose their effects.
+        match reason(&status).as_str() {
+            "FEED_POSITION_OUT_OF_RANGE" => Self::OutOfRange,
+            "TOKEN_EXPIRED" | "TOKEN_REVOKED" | "SHUTTING_DOWN" => Self::Ended,
             _ => Self::Failed(Error::internal(status)),
         }
     }
+}
+
+/// How long to wait after one more failure.
+fn longer(wait: Duration) -> Duration {
+    (wait * 2).clamp(SHORT, Duration::from_secs(2))
 }
 
 struct Cursor {
@@ -104,22 +130,33 @@ impl<E: Effects> Consumer<E> {
     /// Reads until told to stop.
     pub async fn run(self, stop: CancellationToken) {
         let me = self.service.clock().new_id();
+        // The lease that is held; 0: none.
+        let held = AtomicI64::new(0);
         let work = async {
-            let mut wait = Duration::from_millis(50);
+            let mut wait = SHORT;
             loop {
                 match self.lease(me).await {
                     Ok(Some(cursor)) => {
                         let epoch = cursor.epoch;
-                        match self.read(cursor).await {
-                            Stopped::LeaseLost => wait = RENEW,
-                            Stopped::OutOfRange => match self.restore(epoch).await {
-                                Ok(()) => wait = Duration::from_millis(10),
-                                Err(Stopped::Failed(error)) => wait = self.failed(&error, wait),
-                                Err(_) => wait = RENEW,
-                            },
-                            Stopped::Failed(error) => wait = self.failed(&error, wait),
+                        held.store(epoch, Ordering::Relaxed);
+                        let began = Instant::now();
+                        // A panic over one event is a failure of this feed, not the end of the process.
+                        let read = AssertUnwindSafe(self.hold(cursor)).catch_unwind().await;
+                        if began.elapsed() > LEASE {
+                            wait = SHORT;
                         }
+                        wait = match read.unwrap_or_else(|panic| Stopped::Failed(Error::internal(panic_text(&*panic))))
+                        {
+                            Stopped::LeaseLost => RENEW,
+                            Stopped::OutOfRange => SHORT,
+                            Stopped::Ended => {
+                                self.upstream.renew();
+                                longer(wait)
+                            }
+                            Stopped::Failed(error) => self.failed(&error, wait),
+                        };
                         let _ = self.release(epoch).await;
+                        held.store(0, Ordering::Relaxed);
                     }
                     Ok(None) => wait = RENEW,
                     Err(error) => wait = self.failed(&error, wait),
@@ -132,11 +169,51 @@ impl<E: Effects> Consumer<E> {
             () = stop.cancelled() => {}
             () = work => {}
         }
+        // Another replica, or this one started again, reads on at once.
+        let epoch = held.into_inner();
+        if epoch != 0 {
+            let _ = tokio::time::timeout(PARTING, self.release(epoch)).await;
+        }
+    }
+
+    /// Reads while the lease lasts; takes a snapshot when what comes next is not there any more.
+    async fn hold(&self, cursor: Cursor) -> Stopped {
+        let epoch = cursor.epoch;
+        match self.read(cursor).await {
+            Stopped::OutOfRange => {
+                tracing::warn!(upstream = self.upstream.name(), "the feed does not have what comes next any more");
+                let restoring = self.restore(epoch);
+                match self.keeping(epoch, restoring).await {
+                    Ok(()) => Stopped::OutOfRange,
+                    Err(stopped) => stopped,
+                }
+            }
+            stopped => stopped,
+        }
+    }
+
+    /// Does work that may take longer than the lease, which is renewed meanwhile.
+    async fn keeping<T>(&self, epoch: i64, work: impl Future<Output = Result<T, Stopped>>) -> Result<T, Stopped> {
+        let renewing = async {
+            loop {
+                tokio::time::sleep(RENEW).await;
+                // A database that hesitates is no loss: the work's own transaction finds out whose cursor it is.
+                if let Err(Stopped::LeaseLost) = self.renew(epoch).await {
+                    return;
+                }
+            }
+        };
+        // Both go on at once: a renewal may wait for the row that the work is about to commit.
+        tokio::select! {
+            done = work => done,
+            () = renewing => Err(Stopped::LeaseLost),
+        }
     }
 
     fn failed(&self, error: &Error, wait: Duration) -> Duration {
         tracing::warn!(upstream = self.upstream.name(), error = ?error, "the feed stopped; trying again");
-        (wait * 2).clamp(Duration::from_millis(50), Duration::from_secs(2))
+        metrics::counter!("concierge_feed_failures_total", "feed" => self.upstream.name()).increment(1);
+        longer(wait)
     }
 
     /// Takes the lease if nobody holds it. Every holder has an epoch of its own.
@@ -153,7 +230,7 @@ impl<E: Effects> Consumer<E> {
         .bind(feed)
         .bind(me)
         .bind(LEASE.as_secs_f64())
-        .fetch_optional(self.service.pool())
+        .fetch_optional(self.service.background())
         .await?;
         Ok(leased.map(|(feed_id, position, epoch)| Cursor { feed_id, position, epoch }))
     }
@@ -162,7 +239,7 @@ impl<E: Effects> Consumer<E> {
         sqlx::query("update feed_cursors set lease_until = '-infinity' where feed = $1 and lease_epoch = $2")
             .bind(self.upstream.name())
             .bind(epoch)
-            .execute(self.service.pool())
+            .execute(self.service.background())
             .await?;
         Ok(())
     }
@@ -175,7 +252,7 @@ impl<E: Effects> Consumer<E> {
         .bind(self.upstream.name())
         .bind(epoch)
         .bind(LEASE.as_secs_f64())
-        .execute(self.service.pool())
+        .execute(self.service.background())
         .await
         .map_err(Error::from)?;
         if renewed.rows_affected() == 1 { Ok(()) } else { Err(Stopped::LeaseLost) }
@@ -191,7 +268,7 @@ impl<E: Effects> Consumer<E> {
 
     async fn try_read(&self, mut cursor: Cursor) -> Result<std::convert::Infallible, Stopped> {
         let mut client = EventFeedServiceClient::new(self.upstream.channel())
-            .max_decoding_message_size(64 << 20)
+            .max_decoding_message_size(LARGEST)
             .accept_compressed(tonic::codec::CompressionEncoding::Zstd);
         let request = self.upstream.request(SubscribeRequest {
             feed_id: cursor.feed_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -213,33 +290,39 @@ impl<E: Effects> Consumer<E> {
                 return Err(Error::UpstreamUnavailable { service: self.upstream.name() }.into());
             };
             let feed_id: Uuid = part.feed_id.parse().map_err(Error::internal)?;
-            let mut events = part.events;
-            while !events.is_empty() {
-                let rest = events.split_off(events.len().min(BATCH));
-                // The last batch moves past what was filtered out.
-                let to =
-                    if rest.is_empty() { part.position } else { events.last().map_or(part.position, |e| e.position) };
-                self.apply(&mut cursor, feed_id, to, &events).await?;
-                events = rest;
-            }
-            if part.position > cursor.position || cursor.feed_id != Some(feed_id) {
-                self.apply(&mut cursor, feed_id, part.position, &[]).await?;
+            let mut events = part.events.as_slice();
+            // Once more without any moves past what was filtered out.
+            while !events.is_empty() || part.position > cursor.position || cursor.feed_id != Some(feed_id) {
+                let epoch = cursor.epoch;
+                let applied = self.keeping(epoch, self.apply(&mut cursor, feed_id, part.position, events)).await?;
+                events = events.get(applied..).unwrap_or_default();
             }
             metrics::gauge!("concierge_feed_position", "feed" => self.upstream.name()).set(part.position as f64);
         }
     }
 
-    /// The effects of some events and the cursor's move, in one transaction; neither without the other.
-    async fn apply(&self, cursor: &mut Cursor, feed_id: Uuid, to: i64, events: &[Event]) -> Result<(), Stopped> {
-        let mut tx = self.service.begin().await?;
-        for event in events {
+    /// The effects of the first of these events and the cursor's move, in one transaction; neither without the other.
+    /// As many as are done in about a second, one at least; answers with how many. The last moves the cursor to `end`.
+    async fn apply(&self, cursor: &mut Cursor, feed_id: Uuid, end: i64, events: &[Event]) -> Result<usize, Stopped> {
+        let mut tx = self.service.begin_within(LONGEST).await?;
+        let began = Instant::now();
+        let mut applied = 0;
+        for event in events.iter().take(BATCH) {
+            let span = telemetry::work_span(&format!("apply {}", event.r#type), &event.traceparent);
             tx.cause = event.id.parse().ok();
-            tx.trace(&event.traceparent);
-            if let Some(change) = payload::<RecordChanged>(event) {
-                projection::keep(tx.conn().await?, &change, None).await?;
+            tx.trace(&telemetry::traceparent_within(&span, &event.traceparent));
+            // What the effect asks of others is asked under the event's trace.
+            let call = Arc::clone(&tx.call);
+            call.scope(self.apply_one(&mut tx, event)).instrument(span).await?;
+            applied += 1;
+            if began.elapsed() > WORK {
+                break;
             }
-            self.effects.apply(&mut tx, event).await?;
         }
+        let to = match events.get(applied) {
+            None => end,
+            Some(_) => events.get(applied.saturating_sub(1)).map_or(cursor.position, |last| last.position),
+        };
         let moved = sqlx::query(
             "update feed_cursors set position = $2, feed_id = $3,
                  lease_until = clock_timestamp() + make_interval(secs => $6)
@@ -262,30 +345,34 @@ impl<E: Effects> Consumer<E> {
         self.service.commit(tx).await?;
         cursor.position = to;
         cursor.feed_id = Some(feed_id);
-        if !events.is_empty() {
+        if applied > 0 {
             self.effects.committed().await;
         }
-        Ok(())
+        Ok(applied)
+    }
+
+    async fn apply_one(&self, tx: &mut Tx, event: &Event) -> Result<(), Error> {
+        if let Some(change) = payload::<RecordChanged>(event) {
+            projection::keep(tx.conn().await?, &change).await?;
+        }
+        self.effects.apply(tx, event).await
     }
 
     /// Takes a snapshot: everything as it is, what is absent as deleted, and the position to go on from.
     async fn restore(&self, epoch: i64) -> Result<(), Stopped> {
-        let mut client = EventFeedServiceClient::new(self.upstream.channel()).max_decoding_message_size(64 << 20);
+        let mut client = EventFeedServiceClient::new(self.upstream.channel()).max_decoding_message_size(LARGEST);
         let request = self.upstream.request(ReadSnapshotRequest { record_types: self.record_types.clone() });
         let mut stream = client.read_snapshot(request).await?.into_inner();
         let number = self.service.clock().now().timestamp_micros();
-        let mut tx = self.service.begin_long().await?;
+        let mut tx = self.service.begin_within(SNAPSHOT).await?;
         let mut head: Option<(Uuid, i64)> = None;
-        let mut renewed = std::time::Instant::now();
         while let Some(part) = stream.message().await? {
             head = Some((part.feed_id.parse().map_err(Error::internal)?, part.position));
-            for change in &part.records {
-                projection::keep(tx.conn().await?, change, Some(number)).await?;
-                self.effects.restore(&mut tx, change).await?;
+            if !part.records.is_empty() {
+                projection::keep_many(tx.conn().await?, &part.records, number).await?;
             }
-            if renewed.elapsed() > RENEW {
-                self.renew(epoch).await?;
-                renewed = std::time::Instant::now();
+            for change in &part.records {
+                self.effects.restore(&mut tx, change).await?;
             }
         }
         let (feed_id, position) = head.ok_or(Error::UpstreamUnavailable { service: self.upstream.name() })?;

@@ -13,8 +13,11 @@ pub mod server;
 use chrono::{DateTime, TimeDelta, Utc};
 use concierge_proto::event::Event;
 use concierge_proto::record::timestamp;
+use prost::Message;
 use prost_types::Any;
 use sqlx::{PgPool, Row as _, postgres::PgRow};
+use tonic::Status;
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -22,6 +25,39 @@ use crate::outbox::type_url;
 
 /// How long events are kept. A consumer that was away for longer reads a snapshot.
 pub const RETENTION: TimeDelta = TimeDelta::days(7);
+
+/// A message holds so many bytes of events or records; one that is larger goes alone. A little less than what readers
+/// take that set no limit of their own, 4 MiB.
+const PART: usize = (4 << 20) - (256 << 10);
+/// What an event is counted for beside its payload, at most about.
+const ENVELOPE: usize = 512;
+
+/// The largest message that a reader takes: a part, and far more than any one record.
+pub(crate) const LARGEST: usize = 256 << 20;
+
+/// Cuts what is to be sent into messages of about [`PART`] bytes, each of one at least.
+pub(crate) fn parts<M: Message>(items: Vec<M>) -> Vec<Vec<M>> {
+    let mut parts = Vec::new();
+    let (mut part, mut size) = (Vec::new(), 0);
+    for item in items {
+        let bytes = item.encoded_len();
+        if !part.is_empty() && size + bytes > PART {
+            parts.push(std::mem::take(&mut part));
+            size = 0;
+        }
+        size += bytes;
+        part.push(item);
+    }
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    parts
+}
+
+/// The reason that a status tells programs; empty when it tells none.
+pub(crate) fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
 
 /// Which feed this is, and what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +81,29 @@ pub(crate) async fn extent(pool: &PgPool) -> Result<Extent, Error> {
     Ok(Extent { feed_id: row.try_get(0)?, head: row.try_get(1)?, floor: row.try_get(2)? })
 }
 
-/// Events after a position, in order, at most `limit`.
-pub(crate) async fn read(pool: &PgPool, source: &str, after: i64, limit: i64) -> Result<Vec<Event>, Error> {
+/// Events after a position, in order, at most `limit`, and no more than fill a message; true when there may be more.
+pub(crate) async fn read(pool: &PgPool, source: &str, after: i64, limit: i64) -> Result<(Vec<Event>, bool), Error> {
     let rows = sqlx::query(
-        "select id, type, subject, time, traceparent, cause, position, payload_type, payload
-         from outbox where position > $1 order by position limit $2",
+        "select id, type, subject, time, traceparent, cause, position, payload_type, payload from (
+             select *, sum(octet_length(payload) + $4) over (order by position) - octet_length(payload) - $4 as before
+             from outbox where position > $1 order by position limit $2) as o
+         where before < $3 order by position",
     )
     .bind(after)
     .bind(limit)
+    .bind(PART as i64)
+    .bind(ENVELOPE as i32)
     .fetch_all(pool)
     .await?;
-    rows.iter().map(|row| event(row, source)).collect()
+    let mut events: Vec<Event> = rows.iter().map(|row| event(row, source)).collect::<Result<_, _>>()?;
+    let counted = |event: &Event| event.payload.as_ref().map_or(0, |any| any.value.len()) + ENVELOPE;
+    let bytes: usize = events.iter().map(counted).sum();
+    let more = bytes >= PART || i64::try_from(events.len()).is_ok_and(|read| read >= limit);
+    // The one that did not fit any more comes with the next message.
+    if bytes > PART && events.len() > 1 {
+        events.pop();
+    }
+    Ok((events, more))
 }
 
 fn event(row: &PgRow, source: &str) -> Result<Event, Error> {
@@ -92,7 +140,20 @@ pub fn payload<M: prost::Message + prost::Name + Default>(event: &Event) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use super::wanted;
+    use concierge_proto::event::Revocation;
+
+    use super::{PART, parts, wanted};
+
+    #[test]
+    fn a_part_has_its_size_and_one_item_at_least() {
+        let of = |kilobytes: usize| Revocation { why: "x".repeat(kilobytes << 10), ..Default::default() };
+        let items = [1500, 1500, 1500, 9000, 1, 1].map(of).to_vec();
+        assert!(PART < 4 << 20);
+        let parts: Vec<Vec<usize>> =
+            parts(items).iter().map(|p| p.iter().map(|r| r.why.len() >> 10).collect()).collect();
+        assert_eq!(parts, [vec![1500, 1500], vec![1500], vec![9000], vec![1, 1]]);
+        assert!(super::parts::<Revocation>(Vec::new()).is_empty());
+    }
 
     #[test]
     fn a_trailing_star_stands_for_every_verb_of_exactly_that_record() {

@@ -1,5 +1,7 @@
 //! What this service has heard of other services' records: the newest version of each, found by id or by an id in it.
 
+use std::collections::BTreeMap;
+
 use concierge_proto::Record;
 use concierge_proto::event::RecordChanged;
 use prost::bytes::Buf as _;
@@ -21,30 +23,73 @@ pub struct Projected<R> {
     pub deleted: bool,
 }
 
+/// Records that nobody looks up by what they name, and of which there are many: they are kept without it, so that what
+/// is looked up is found among few.
+const FOUND_BY_ID: [&str; 1] = ["ticket"];
+
 /// Keeps a change, unless a newer one is known. True when it was kept.
-pub async fn keep(conn: &mut PgConnection, change: &RecordChanged, snapshot: Option<i64>) -> Result<bool, Error> {
+pub async fn keep(conn: &mut PgConnection, change: &RecordChanged) -> Result<bool, Error> {
     let Some(any) = &change.record else { return Ok(false) };
     let Ok(id) = change.record_id.parse::<Uuid>() else { return Ok(false) };
-    // A snapshot is the truth, also where a restored database has older versions than we heard of.
-    let newer = if snapshot.is_some() { "" } else { " where projections.version < excluded.version" };
-    let sql = format!(
+    let done = sqlx::query(
+        "insert into projections (record_type, record_id, version, deleted, refs, record, update_time)
+         values ($1, $2, $3, $4, $5, $6, now())
+         on conflict (record_type, record_id) do update set version = excluded.version, deleted = excluded.deleted,
+             refs = excluded.refs, record = excluded.record, update_time = excluded.update_time, snapshot = 0
+         where projections.version < excluded.version",
+    )
+    .bind(&change.record_type)
+    .bind(id)
+    .bind(change.version)
+    .bind(change.deleted)
+    .bind(named(change, &any.value, id))
+    .bind(&any.value)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Keeps the records of a part of a snapshot, which is the truth, also where a restored database has older versions
+/// than we heard of. One round trip.
+pub(crate) async fn keep_many(conn: &mut PgConnection, changes: &[RecordChanged], snapshot: i64) -> Result<(), Error> {
+    // By id: one statement must not touch a row twice, whatever the other side sends.
+    let mut newest = BTreeMap::new();
+    for change in changes {
+        if let (Some(any), Ok(id)) = (&change.record, change.record_id.parse::<Uuid>()) {
+            newest.insert((change.record_type.as_str(), id), (change, any));
+        }
+    }
+    let (mut types, mut ids, mut versions, mut deleted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut references, mut records) = (Vec::new(), Vec::new());
+    for ((record_type, id), (change, any)) in newest {
+        types.push(record_type);
+        ids.push(id);
+        versions.push(change.version);
+        deleted.push(change.deleted);
+        // As the text of an array: arrays of different lengths make no array.
+        let named: Vec<String> = named(change, &any.value, id).iter().map(Uuid::to_string).collect();
+        references.push(format!("{{{}}}", named.join(",")));
+        records.push(any.value.as_slice());
+    }
+    sqlx::query(
         "insert into projections (record_type, record_id, version, deleted, refs, record, update_time, snapshot)
-         values ($1, $2, $3, $4, $5, $6, now(), $7)
+         select t, id, version, deleted, refs::uuid[], record, now(), $7
+         from unnest($1::text[], $2::uuid[], $3::bigint[], $4::boolean[], $5::text[], $6::bytea[])
+             as part (t, id, version, deleted, refs, record)
          on conflict (record_type, record_id) do update set version = excluded.version, deleted = excluded.deleted,
              refs = excluded.refs, record = excluded.record, update_time = excluded.update_time,
-             snapshot = excluded.snapshot{newer}"
-    );
-    let done = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(&change.record_type)
-        .bind(id)
-        .bind(change.version)
-        .bind(change.deleted)
-        .bind(refs(&any.value, id))
-        .bind(&any.value)
-        .bind(snapshot.unwrap_or(0))
-        .execute(conn)
-        .await?;
-    Ok(done.rows_affected() == 1)
+             snapshot = excluded.snapshot",
+    )
+    .bind(types)
+    .bind(ids)
+    .bind(versions)
+    .bind(deleted)
+    .bind(references)
+    .bind(records)
+    .bind(snapshot)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// After a snapshot: what it did not hold is gone.
@@ -77,17 +122,17 @@ pub async fn get_many<R: Record>(conn: &mut PgConnection, ids: &[&str]) -> Resul
     rows.iter().map(projected).collect()
 }
 
-/// The live records that name `id` in any of their fields, in the order of their ids.
+/// The live records that name `id` in any of their fields, in the order of their ids. The type is a literal in the
+/// statement, so that it can use an index over that type alone: `on projections using gin (refs) where record_type = …`.
 pub async fn naming<R: Record>(conn: &mut PgConnection, id: &str) -> Result<Vec<Projected<R>>, Error> {
     let Ok(id) = id.parse::<Uuid>() else { return Ok(Vec::new()) };
-    let rows = sqlx::query(
+    // The type is one of the contract's words.
+    let sql = format!(
         "select record, version, deleted from projections
-         where record_type = $1 and refs @> array[$2] and not deleted order by record_id",
-    )
-    .bind(R::TYPE)
-    .bind(id)
-    .fetch_all(conn)
-    .await?;
+         where record_type = '{}' and refs @> array[$1] and not deleted order by record_id",
+        R::TYPE
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_all(conn).await?;
     rows.iter().map(projected).collect()
 }
 
@@ -101,6 +146,11 @@ fn projected<R: Record>(row: &sqlx::postgres::PgRow) -> Result<Projected<R>, Err
 pub fn record<R: Record>(change: &RecordChanged) -> Option<R> {
     let any = change.record.as_ref().filter(|any| any.type_url == type_url(R::FULL_NAME))?;
     R::decode(any.value.as_slice()).ok()
+}
+
+/// The ids that a record is to be found by.
+fn named(change: &RecordChanged, bytes: &[u8], own: Uuid) -> Vec<Uuid> {
+    if FOUND_BY_ID.contains(&change.record_type.as_str()) { Vec::new() } else { refs(bytes, own) }
 }
 
 /// The ids that a record names: its own fields that have the form of a UUID. What they mean only their reader knows.
@@ -145,5 +195,11 @@ mod tests {
         };
         assert_eq!(refs(&revocation.encode_to_vec(), own), vec![other]);
         assert_eq!(refs(&[0xff, 0xff, 0x01], own), Vec::<Uuid>::new());
+
+        // Of a ticket that nobody asks for.
+        let change = |record_type: &str| RecordChanged { record_type: record_type.to_owned(), ..Default::default() };
+        let bytes = revocation.encode_to_vec();
+        assert_eq!(named(&change("ticket"), &bytes, own), Vec::<Uuid>::new());
+        assert_eq!(named(&change("site_contact"), &bytes, own), vec![other]);
     }
 }

@@ -1,7 +1,7 @@
 //! Tokens taken away: every replica hears of it by itself, and refuses them within a second.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use concierge_proto::event::event_feed_service_client::EventFeedServiceClient;
 use concierge_proto::event::{self, ReadSnapshotRequest, SubscribeRequest};
@@ -9,51 +9,103 @@ use concierge_proto::record::datetime;
 use prost::Message as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
-use super::payload;
+use super::{LARGEST, payload, reason};
 use crate::auth::{LONGEST_LIFE, Revocation, RevocationTarget, Revocations};
-use crate::clock::SharedClock;
 use crate::error::Error;
 use crate::service::Service;
 use crate::upstream::Upstream;
 
-/// Hears directory's revocations until told to stop. While directory is away, expiry is the bound.
-pub async fn watch(directory: Upstream, revocations: Arc<Revocations>, clock: SharedClock, stop: CancellationToken) {
-    let work = async {
-        loop {
-            if let Err(status) = hear(&directory, &revocations).await {
-                tracing::debug!(%status, "cannot hear of revocations; trying again");
-            }
-            revocations.prune(clock.now());
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = work => {}
-    }
+/// How long to wait before trying again, and before another failure is told of in the log.
+const AGAIN: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_secs(30);
+
+/// Hears directory's revocations.
+#[derive(Debug)]
+pub struct Watch {
+    /// This service.
+    pub service: Service,
+    /// Where it hears them.
+    pub directory: Upstream,
+    /// Where they are kept.
+    pub revocations: Arc<Revocations>,
+    /// Everyone who is shown this service's own tokens: when these are taken away, it signs new ones.
+    pub upstreams: Vec<Upstream>,
 }
 
-async fn hear(directory: &Upstream, revocations: &Revocations) -> Result<(), tonic::Status> {
-    let mut client = EventFeedServiceClient::new(directory.channel());
-    let only = "revocation".to_owned();
-    let request = directory.request(ReadSnapshotRequest { record_types: vec![only] });
-    let mut snapshot = client.read_snapshot(request).await?.into_inner();
-    let mut from = (String::new(), 0);
-    while let Some(part) = snapshot.message().await? {
-        revocations.add(part.revocations.iter().filter_map(read));
-        from = (part.feed_id, part.position);
+impl Watch {
+    /// Hears until told to stop. While directory is away, expiry is the bound.
+    pub async fn run(self, stop: CancellationToken) {
+        let work = async {
+            let mut from = None;
+            let mut told: Option<Instant> = None;
+            loop {
+                let status = match self.hear(&mut from).await {
+                    Ok(()) => Status::unavailable("the stream ended"),
+                    Err(status) => status,
+                };
+                match reason(&status).as_str() {
+                    "TOKEN_REVOKED" => self.renew(),
+                    "FEED_POSITION_OUT_OF_RANGE" => from = None,
+                    // As every stream does, after some minutes: it goes on from where it was.
+                    "TOKEN_EXPIRED" => {}
+                    _ if told.is_none_or(|at| at.elapsed() > QUIET) => {
+                        told = Some(Instant::now());
+                        tracing::warn!(%status, "cannot hear of revocations; trying again twice a second");
+                    }
+                    _ => {}
+                }
+                self.revocations.prune(self.service.clock().now());
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = work => {}
+        }
     }
-    let request = directory.request(SubscribeRequest {
-        feed_id: from.0,
-        after_position: from.1,
-        types: vec!["revocation.*".to_owned()],
-    });
-    let mut stream = client.subscribe(request).await?.into_inner();
-    while let Some(part) = stream.message().await? {
-        revocations.add(part.events.iter().filter_map(payload::<event::Revocation>).filter_map(|r| read(&r)));
+
+    /// Hears what is in force, then what comes; the second time, only what comes after what was heard.
+    async fn hear(&self, from: &mut Option<(String, i64)>) -> Result<(), Status> {
+        let mut client = EventFeedServiceClient::new(self.directory.channel()).max_decoding_message_size(LARGEST);
+        if from.is_none() {
+            let only = "revocation".to_owned();
+            let request = self.directory.request(ReadSnapshotRequest { record_types: vec![only] });
+            let mut snapshot = client.read_snapshot(request).await?.into_inner();
+            let mut last = None;
+            while let Some(part) = snapshot.message().await? {
+                self.add(part.revocations.iter().filter_map(read));
+                last = Some((part.feed_id, part.position));
+            }
+            *from = last;
+        }
+        let (feed_id, after_position) = from.clone().unwrap_or_default();
+        let types = vec!["revocation.*".to_owned()];
+        let request = self.directory.request(SubscribeRequest { feed_id, after_position, types });
+        let mut stream = client.subscribe(request).await?.into_inner();
+        while let Some(part) = stream.message().await? {
+            self.add(part.events.iter().filter_map(payload::<event::Revocation>).filter_map(|r| read(&r)));
+            *from = Some((part.feed_id, part.position));
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn add(&self, revocations: impl Iterator<Item = Revocation>) {
+        let revocations: Vec<Revocation> = revocations.collect();
+        let own = RevocationTarget::Subject(self.service.name().to_owned());
+        let of_us = revocations.iter().any(|r| r.target == own);
+        self.revocations.add(revocations);
+        if of_us {
+            self.renew();
+        }
+    }
+
+    fn renew(&self) {
+        for upstream in &self.upstreams {
+            upstream.renew();
+        }
+    }
 }
 
 /// Reads a revocation as events carry it.
@@ -95,7 +147,7 @@ pub async fn watch_own(
                     position = heard.iter().map(|(at, _)| *at).max().unwrap_or(position);
                     revocations.add(heard.iter().filter_map(|(_, r)| read(r)));
                 }
-                Err(error) => tracing::debug!(%error, "cannot read revocations; trying again"),
+                Err(error) => tracing::warn!(%error, "cannot read revocations; trying again"),
             }
             revocations.prune(service.clock().now());
             let _ = tokio::time::timeout(Duration::from_millis(500), head.changed()).await;
@@ -116,7 +168,7 @@ pub(crate) async fn in_force(service: &Service) -> Result<Vec<event::Revocation>
          select record from changes where record_type = 'revocation' and fields @> array['key_id']",
     )
     .bind(since)
-    .fetch_all(service.pool())
+    .fetch_all(service.background())
     .await?;
     rows.iter().map(|bytes| event::Revocation::decode(bytes.as_slice()).map_err(Error::internal)).collect()
 }
@@ -126,7 +178,7 @@ async fn own(service: &Service, after: i64) -> Result<Vec<(i64, event::Revocatio
         "select position, payload from outbox where type = 'revocation.created' and position > $1 order by position",
     )
     .bind(after)
-    .fetch_all(service.pool())
+    .fetch_all(service.background())
     .await?;
     rows.into_iter()
         .map(|(position, bytes)| Ok((position, event::Revocation::decode(bytes.as_slice()).map_err(Error::internal)?)))

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::db;
 use crate::error::Error;
 use crate::service::Service;
 
@@ -28,13 +29,9 @@ pub async fn run(service: Service, head: watch::Sender<i64>, stop: CancellationT
             () = service.events().notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
-        wait = match number(service.pool()).await {
+        wait = match number(service.background()).await {
             Ok(new_head) => {
-                head.send_if_modified(|known| {
-                    let newer = new_head > *known;
-                    *known = new_head.max(*known);
-                    newer
-                });
+                publish(&head, new_head);
                 POLL
             }
             Err(error) => {
@@ -45,6 +42,15 @@ pub async fn run(service: Service, head: watch::Sender<i64>, stop: CancellationT
     }
 }
 
+/// Tells subscribers of a newer head.
+fn publish(head: &watch::Sender<i64>, new_head: i64) {
+    head.send_if_modified(|known| {
+        let newer = new_head > *known;
+        *known = new_head.max(*known);
+        newer
+    });
+}
+
 /// Numbers what is committed; returns the head. One round trip when there is nothing to do, four otherwise.
 pub async fn number(pool: &PgPool) -> Result<i64, Error> {
     loop {
@@ -52,6 +58,7 @@ pub async fn number(pool: &PgPool) -> Result<i64, Error> {
             sqlx::query_as("select exists (select from outbox where position is null), head from feed")
                 .fetch_one(pool)
                 .await?;
+        db::note_answer();
         if !waiting {
             return Ok(head);
         }
@@ -78,16 +85,12 @@ pub async fn number(pool: &PgPool) -> Result<i64, Error> {
 pub async fn listen(service: Service, head: watch::Sender<i64>, stop: CancellationToken) {
     let heard = async {
         loop {
-            if let Ok(mut listener) = sqlx::postgres::PgListener::connect_with(service.pool()).await
+            if let Ok(mut listener) = sqlx::postgres::PgListener::connect_with(service.background()).await
                 && listener.listen(CHANNEL).await.is_ok()
             {
                 while let Ok(notification) = listener.recv().await {
                     if let Ok(new_head) = notification.payload().parse::<i64>() {
-                        head.send_if_modified(|known| {
-                            let newer = new_head > *known;
-                            *known = new_head.max(*known);
-                            newer
-                        });
+                        publish(&head, new_head);
                     }
                 }
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use concierge_proto::Record as _;
 use concierge_proto::event::event_feed_service_server::EventFeedService;
 use concierge_proto::event::{
-    ReadSnapshotRequest, ReadSnapshotResponse, RecordChanged, SubscribeRequest, SubscribeResponse,
+    Event, ReadSnapshotRequest, ReadSnapshotResponse, RecordChanged, SubscribeRequest, SubscribeResponse,
 };
 use futures::future::BoxFuture;
 use sqlx::PgPool;
@@ -19,7 +19,9 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::revocations::in_force;
-use super::{Extent, extent, read, wanted};
+use super::{Extent, extent, parts, read, wanted};
+use crate::auth::{Revocations, TokenError};
+use crate::call::Call;
 use crate::error::Error;
 use crate::outbox;
 use crate::resource::{Resource, Statements, decode};
@@ -45,6 +47,7 @@ pub struct FeedServer {
     service: Service,
     head: watch::Receiver<i64>,
     stop: CancellationToken,
+    revocations: Arc<Revocations>,
     sources: Arc<Vec<Source>>,
 }
 
@@ -55,9 +58,15 @@ impl std::fmt::Debug for FeedServer {
 }
 
 impl FeedServer {
-    /// The feed of a service; it ends its streams when told to stop.
-    pub fn new(service: Service, head: watch::Receiver<i64>, stop: CancellationToken) -> Self {
-        Self { service, head, stop, sources: Arc::default() }
+    /// The feed of a service; it ends its streams when told to stop, and when the token that opened one is not good any
+    /// more.
+    pub fn new(
+        service: Service,
+        head: watch::Receiver<i64>,
+        stop: CancellationToken,
+        revocations: Arc<Revocations>,
+    ) -> Self {
+        Self { service, head, stop, revocations, sources: Arc::default() }
     }
 
     /// Lets snapshots hold the records of a resource.
@@ -74,7 +83,7 @@ impl FeedServer {
 }
 
 /// So many records are read at a time.
-const PAGE: i64 = 500;
+const PAGE: i64 = 200;
 
 async fn page<S: Resource>(pool: &PgPool, after: Uuid) -> Result<(Vec<RecordChanged>, Option<Uuid>), Error> {
     let sql = format!(
@@ -91,6 +100,12 @@ async fn page<S: Resource>(pool: &PgPool, after: Uuid) -> Result<(Vec<RecordChan
     }
     let last = records.last().and_then(|r| r.record_id.parse().ok()).filter(|_| rows.len() as i64 == PAGE);
     Ok((records, last))
+}
+
+/// True when these are the next events after a position, without a gap.
+fn follows(position: i64, events: &[Event]) -> bool {
+    let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    events.last().is_none_or(|last| last.position == position + count)
 }
 
 type Stream_<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -111,15 +126,18 @@ impl EventFeedService for FeedServer {
         }
         let (sender, receiver) = mpsc::channel(4);
         let feed = self.clone();
+        let call = Call::current();
         tokio::spawn(async move {
-            let stop = feed.stop.clone();
-            tokio::select! {
-                () = stop.cancelled() => { let _ = sender.send(Err(Error::ShuttingDown.into())).await; }
-                () = sender.closed() => {}
-                failed = feed.stream(&sender, request, feed_id, after) => {
-                    if let Err(error) = failed { let _ = sender.send(Err(error.into())).await; }
-                }
-            }
+            let ended = tokio::select! {
+                () = sender.closed() => return,
+                () = feed.stop.cancelled() => Error::ShuttingDown,
+                refused = feed.refused(call.as_deref()) => refused.into(),
+                ended = feed.stream(&sender, request, feed_id, after) => match ended {
+                    Ok(()) => return,
+                    Err(error) => error,
+                },
+            };
+            let _ = sender.send(Err(ended.into())).await;
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
@@ -144,6 +162,14 @@ impl EventFeedService for FeedServer {
 }
 
 impl FeedServer {
+    /// Ends when the token of the caller is not good any more.
+    async fn refused(&self, call: Option<&Call>) -> TokenError {
+        match call.and_then(|call| call.caller.as_ref()) {
+            Some(caller) => self.revocations.refused(caller, self.service.clock()).await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn stream(
         &self,
         sender: &mpsc::Sender<Result<SubscribeResponse, Status>>,
@@ -156,13 +182,12 @@ impl FeedServer {
         let mut first = true;
         loop {
             head.mark_unchanged();
-            let mut events = read(self.service.pool(), self.service.name(), position, BATCH).await?;
-            if let Some(lost) = events.first().map(|e| e.position).filter(|p| *p != position + 1) {
+            let (mut events, more) = read(self.service.pool(), self.service.name(), position, BATCH).await?;
+            if !follows(position, &events) {
                 // Positions have no gaps: what was between is gone after its retention.
-                tracing::warn!(position, lost, "a subscriber is too slow");
+                tracing::warn!(position, "a subscriber is too slow");
                 return Err(extent(self.service.pool()).await?.lacks(position));
             }
-            let full = events.len() as i64 == BATCH;
             let read_any = !events.is_empty();
             position = events.last().map_or(position, |e| e.position);
             events.retain(|e| wanted(&request.types, &e.r#type));
@@ -173,7 +198,7 @@ impl FeedServer {
                     return Ok(());
                 }
             }
-            if !full {
+            if !more {
                 let _ = tokio::time::timeout(POLL, head.changed()).await;
             }
         }
@@ -197,15 +222,23 @@ impl FeedServer {
         } else {
             Vec::new()
         };
-        if sender.send(Ok(part(Vec::new(), revocations))).await.is_err() {
-            return Ok(());
+        let mut revocations = parts(revocations).into_iter();
+        // The first part comes in any case: it tells the position.
+        let mut next = Some(revocations.next().unwrap_or_default());
+        while let Some(told) = next {
+            if sender.send(Ok(part(Vec::new(), told))).await.is_err() {
+                return Ok(());
+            }
+            next = revocations.next();
         }
         for source in self.sources.iter().filter(|s| types.is_empty() || types.iter().any(|t| t == s.record_type)) {
             let mut after = Uuid::nil();
             loop {
                 let (records, last) = (source.page)(self.service.pool().clone(), after).await?;
-                if !records.is_empty() && sender.send(Ok(part(records, Vec::new()))).await.is_err() {
-                    return Ok(());
+                for records in parts(records) {
+                    if sender.send(Ok(part(records, Vec::new()))).await.is_err() {
+                        return Ok(());
+                    }
                 }
                 match last {
                     Some(last) => after = last,
@@ -214,5 +247,19 @@ impl FeedServer {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_anywhere_among_the_events_read_is_seen() {
+        let at = |positions: &[i64]| -> Vec<Event> {
+            positions.iter().map(|p| Event { position: *p, ..Event::default() }).collect()
+        };
+        assert!(follows(4, &at(&[])) && follows(4, &at(&[5, 6, 7])));
+        assert!(!follows(4, &at(&[6, 7])) && !follows(4, &at(&[5, 7])));
     }
 }

@@ -6,20 +6,12 @@ use chrono::{DateTime, Utc};
 use concierge_proto::Method;
 use http::HeaderMap;
 
-use super::ON_BEHALF_OF;
-use crate::auth::{Caller, TokenError, Verifier};
+use crate::auth::{Caller, ON_BEHALF_OF, Verifier};
 use crate::call::Call;
 use crate::error::Error;
 
 pub(crate) fn authenticate(verifier: &Verifier, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Arc<Caller>, Error> {
-    let header = headers.get(http::header::AUTHORIZATION).ok_or(TokenError::Missing)?;
-    let text = header.to_str().map_err(|_| TokenError::Malformed)?;
-    let token = text
-        .split_at_checked(7)
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer "))
-        .map(|(_, token)| token.trim())
-        .ok_or(TokenError::Missing)?;
-    let caller = verifier.verify(token, now)?;
+    let caller = verifier.verify_headers(headers, now)?;
     match headers.get(ON_BEHALF_OF) {
         None => Ok(caller),
         Some(original) => {

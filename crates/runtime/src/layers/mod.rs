@@ -27,6 +27,8 @@ use tracing::Instrument as _;
 
 pub use admission::Admission;
 
+pub use crate::auth::ON_BEHALF_OF;
+
 use crate::auth::Verifier;
 use crate::call::Call;
 use crate::clock::SharedClock;
@@ -36,9 +38,6 @@ use crate::telemetry::{self, RpcMetrics};
 
 /// The header and metadata key of the request id: taken over when a caller sends one, made otherwise.
 pub const REQUEST_ID: &str = "x-request-id";
-/// The metadata key in which a service names the original caller.
-pub const ON_BEHALF_OF: &str = "concierge-on-behalf-of";
-
 /// What the layers need to know of the service they stand in front of.
 #[derive(Clone, Debug)]
 pub struct Layers {
@@ -206,7 +205,8 @@ fn with_request_id(mut response: Response<Body>, request_id: &str) -> Response<B
     response
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text =
         panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panic: {}", text.unwrap_or_else(|| "of unknown kind".to_owned()))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Host;
+use crate::db;
 use crate::server::Health;
 
 /// Keeps the health true until the host stops; then the server says that it is not ready.
@@ -10,8 +11,11 @@ pub(super) async fn watch(host: Host, health: Health) {
     let work = async {
         let mut was = None;
         loop {
-            let ask = sqlx::query("select feed_id from feed").execute(host.service.pool());
+            let ask = sqlx::query("select feed_id from feed").execute(host.service.background());
             let ready = tokio::time::timeout(Duration::from_secs(2), ask).await.is_ok_and(|answer| answer.is_ok());
+            if ready {
+                db::note_answer();
+            }
             if was != Some(ready) {
                 health.set_ready(ready).await;
                 if !ready {

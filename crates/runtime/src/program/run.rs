@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,15 @@ use clap::{Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Host, HostOptions, Program, keys, readiness};
+use super::tasks::Tasks;
+use super::{Host, HostOptions, Program, readiness};
 use crate::auth::{KeySet, ServiceTokens, Signer};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Reflection, UpstreamAddress};
+use crate::feed::sequencer;
 use crate::layers::{Admission, Layers};
 use crate::server::{self, Health, ReflectionAccess, ServerOptions};
 use crate::service::Service;
@@ -25,6 +29,11 @@ use crate::{db, telemetry};
 
 /// The variable that makes a program stop when its standard input closes: how a parent stops it, also by dying.
 const STOP_WITH_STDIN: &str = "CONCIERGE_STOP_WITH_STDIN";
+
+/// Tasks are waited for so long at least, however short the grace.
+const LEAST: Duration = Duration::from_millis(200);
+/// How long the last numbering of events may take.
+const NUMBERING: Duration = Duration::from_secs(1);
 
 /// What a service's own program does with its arguments: `serve` and `migrate`.
 pub fn main<P: Program>() -> ExitCode {
@@ -97,20 +106,33 @@ fn run<P: Program, F: Future<Output = anyhow::Result<()>>>(
 
 async fn serve_with<P: Program>(config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::init(P::NAME, &config)?;
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_when_told(stop.clone()));
+    serve_until::<P>(config, telemetry.metrics.clone(), stop).await
+}
+
+/// Serves until told to stop, and drains; an error when it cannot, or when a background task ended before that. What
+/// telemetry there is, and what tells it to stop, is the caller's.
+pub async fn serve_until<P: Program>(
+    config: Config,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let clock: SharedClock = Arc::new(SystemClock);
-    let pool = db::pool(&config.database.url, config.database.pool_size, config.database.statement_timeout, P::NAME)?;
+    let database = &config.database;
+    let pool = db::pool(&database.url, database.pool_size, database.statement_timeout, P::NAME)?;
+    let background = db::pool(&database.url, db::BACKGROUND, database.statement_timeout, P::NAME)?;
     let signer =
         Arc::clone(config.auth.signer.as_ref().context(
             "signing_key_file (CONCIERGE_SIGNING_KEY_FILE) is not set: make a key with `concierge key create`",
         )?);
-    let stop = CancellationToken::new();
     let upstream = |name: &'static str, address: &Option<UpstreamAddress>| {
         let address = address.as_ref()?;
         let tokens = ServiceTokens::new(Arc::clone(&signer), P::NAME, name, ["*"]);
         Some(Upstream::new(name, address.channel(), Arc::new(tokens), Arc::clone(&clock)))
     };
     let host = Host::new(HostOptions {
-        service: Service::new(P::NAME, pool, Arc::clone(&clock)),
+        service: Service::new(P::NAME, pool, background, Arc::clone(&clock)),
         keys: Arc::new(KeySet::new(config.auth.keys.iter().cloned())),
         providers: config.auth.providers.clone(),
         directory: upstream("directory", &config.directory).filter(|_| P::NAME != "directory"),
@@ -118,7 +140,7 @@ async fn serve_with<P: Program>(config: Config) -> anyhow::Result<()> {
         signer: Arc::<Signer>::clone(&signer),
         stop: stop.clone(),
     });
-    let host = Host { sealer: Arc::clone(&config.sealer), ..host };
+    let host = Host { sealer: Arc::clone(&config.sealer), ..host }.with_max_message(config.limits.message_size);
     let layers = Layers {
         verifier: Arc::clone(&host.verifier),
         clock,
@@ -128,24 +150,26 @@ async fn serve_with<P: Program>(config: Config) -> anyhow::Result<()> {
         max_message: config.limits.message_size,
     };
     let listener = listen(config.listen, "listen").await?;
-    let mut tasks: Vec<_> = host.tasks::<P>().into_iter().map(tokio::spawn).collect();
-    tasks.push(tokio::spawn(keys::learn(host.clone())));
-    tasks.push(tokio::spawn(telemetry::watch_pool(host.service.pool().clone(), stop.clone())));
-    if let Some(address) = config.metrics {
-        let listener = listen(address, "metrics_listen").await?;
-        tasks.push(tokio::spawn(serve_metrics(listener, telemetry.metrics.clone(), stop.clone())));
+    let metrics_listener = match config.metrics {
+        Some(address) => Some(listen(address, "metrics_listen").await?),
+        None => None,
+    };
+    let mut tasks = Tasks::default();
+    host.tasks::<P>().into_iter().for_each(|task| tasks.spawn(task));
+    tasks.spawn(telemetry::watch_pool(host.service.pool().clone(), stop.clone()));
+    if let Some(listener) = metrics_listener {
+        tasks.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
     let services = server::services_of(P::NAME);
     let health = Health::new(&services).await;
-    tasks.push(tokio::spawn(readiness::watch(host.clone(), health.clone())));
-    tokio::spawn(stop_when_told(stop.clone()));
+    tasks.spawn(readiness::watch(host.clone(), health.clone()));
     let reflection = match config.reflection {
         Reflection { enabled: false, .. } => ReflectionAccess::Off,
         Reflection { public: true, .. } => ReflectionAccess::Public,
         _ => ReflectionAccess::WithToken(Arc::clone(&host.verifier), Arc::clone(host.clock())),
     };
     tracing::info!(service = P::NAME, listen = %config.listen, "serving");
-    server::serve(ServerOptions {
+    let mut serving = pin!(server::serve(ServerOptions {
         listener,
         tls: config.tls.clone(),
         routes: P::routes(&host),
@@ -157,12 +181,40 @@ async fn serve_with<P: Program>(config: Config) -> anyhow::Result<()> {
         streams_per_connection: config.limits.streams_per_connection,
         shutdown: stop.clone(),
         grace: config.grace,
-    })
-    .await?;
+    }));
+    let grace_ends = async {
+        stop.cancelled().await;
+        Instant::now() + config.grace
+    };
+    let work = async {
+        tokio::select! {
+            served = &mut serving => served.map_err(anyhow::Error::from),
+            failed = tasks.failed(&stop) => {
+                stop.cancel();
+                // The requests under way are answered all the same.
+                let _ = serving.await;
+                Err(failed)
+            }
+        }
+    };
+    // Served until the end; or not at all, and then nothing else is told to stop.
+    let (served, end) = tokio::join!(
+        async {
+            let served = work.await;
+            stop.cancel();
+            served
+        },
+        grace_ends
+    );
     // Tasks end by themselves when told to stop; what hangs is not waited for longer than requests are.
-    let _ = tokio::time::timeout(Duration::from_millis(200), futures::future::join_all(tasks)).await;
+    tasks.join(end.max(Instant::now() + LEAST)).await;
+    // What was committed meanwhile is told to subscribers of other replicas at once.
+    let numbering = sequencer::number(host.service.background());
+    if !matches!(tokio::time::timeout(NUMBERING, numbering).await, Ok(Ok(_))) {
+        tracing::warn!("the last events are not numbered: the next process, or another one, does it");
+    }
     tracing::info!(service = P::NAME, "stopped");
-    Ok(())
+    served
 }
 
 async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

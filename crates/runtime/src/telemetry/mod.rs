@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub use metrics::{METRICS, RpcMetrics, watch_pool};
 pub use trace::work_span;
-pub(crate) use trace::{finish_rpc, rpc_span, traceparent};
+pub(crate) use trace::{finish_rpc, rpc_span, traceparent, traceparent_within};
 
 use crate::config::{Config, LogFormat};
 

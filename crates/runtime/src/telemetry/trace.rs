@@ -169,7 +169,7 @@ pub(crate) fn rpc_span(method: &'static Method, request_id: &str, headers: &Head
 
 /// A span for work that a request or an event caused, such as applying the event, in the trace of its cause. Nothing
 /// when that is not recorded.
-pub fn work_span(name: &'static str, traceparent: &str) -> Span {
+pub fn work_span(name: &str, traceparent: &str) -> Span {
     let parent = Parent::parse(traceparent);
     if RATIO.get().is_none() || !parent.is_some_and(Parent::sampled) {
         return Span::none();
@@ -186,15 +186,27 @@ fn join(span: &Span, parent: Option<Parent<'_>>) {
     }
 }
 
+/// The W3C trace context of a span that is recorded.
+fn context_of(span: &Span) -> Option<String> {
+    if span.is_none() {
+        return None;
+    }
+    let context = span.context();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8()))
+}
+
+/// The trace context for what follows from work that a request or an event caused: that of the work's span, else the
+/// cause's as it came.
+pub(crate) fn traceparent_within(span: &Span, traceparent: &str) -> String {
+    context_of(span).unwrap_or_else(|| traceparent.to_owned())
+}
+
 /// The W3C trace context to hand on to upstreams and events: that of the span, else the caller's as it came.
 pub(crate) fn traceparent(span: &Span, headers: &HeaderMap) -> String {
-    if !span.is_none() {
-        let context = span.context();
-        let span = context.span();
-        let span = span.span_context();
-        if span.is_valid() {
-            return format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8());
-        }
+    if let Some(context) = context_of(span) {
+        return context;
     }
     match Parent::of(headers) {
         Some(parent) => parent.text.to_owned(),

@@ -30,8 +30,6 @@ const AHEAD: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look when no hint came.
 const POLL: Duration = Duration::from_secs(10);
-/// How often to ask whether the reader's token was taken away.
-const TOKEN: Duration = Duration::from_millis(500);
 
 /// Streams the items of the caller's inbox after a position.
 pub(super) fn items(notification: &Notification, after: i64) -> Items {
@@ -42,7 +40,7 @@ pub(super) fn items(notification: &Notification, after: i64) -> Items {
         let ended = tokio::select! {
             () = sender.closed() => return,
             () = host.stop.cancelled() => Error::ShuttingDown,
-            error = taken_away(&host) => error,
+            refused = refused(&host) => refused.into(),
             error = follow(&host, &desk, owner, after, &sender) => error,
         };
         // A reader that takes nothing gets no reason either.
@@ -101,15 +99,11 @@ async fn after(host: &Host, owner: Owner, position: i64) -> Result<Vec<InboxItem
     rows.iter().map(decode).collect()
 }
 
-/// Ends when the caller's token is taken away: a stream must not outlive it.
-async fn taken_away(host: &Host) -> Error {
+/// Ends when the caller's token expires or is taken away: a stream must not outlive it.
+async fn refused(host: &Host) -> TokenError {
     let call = Call::current();
-    let Some(caller) = call.as_ref().and_then(|c| c.caller.as_ref()) else { return std::future::pending().await };
-    let mut interval = tokio::time::interval(TOKEN);
-    loop {
-        interval.tick().await;
-        if host.revocations.revoked(caller) {
-            return TokenError::Revoked.into();
-        }
+    match call.as_ref().and_then(|call| call.caller.as_ref()) {
+        Some(caller) => host.revocations.refused(caller, host.clock()).await,
+        None => std::future::pending().await,
     }
 }

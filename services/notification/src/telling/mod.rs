@@ -161,7 +161,7 @@ async fn keep_ticket(tx: &mut Tx, ticket: &Ticket, version: i64) -> Result<(), E
         record: Some(Any { type_url: type_url(&Ticket::full_name()), value: ticket.encode_to_vec() }),
         ..RecordChanged::default()
     };
-    projection::keep(tx.conn().await?, &change, None).await?;
+    projection::keep(tx.conn().await?, &change).await?;
     Ok(())
 }
 

@@ -168,7 +168,7 @@ impl Desk {
                 continue;
             }
             let pool = self.suite.service(name).database.pool.clone();
-            projection::keep(&mut pool.acquire().await.unwrap(), &change, None).await.unwrap();
+            projection::keep(&mut pool.acquire().await.unwrap(), &change).await.unwrap();
         }
     }
 

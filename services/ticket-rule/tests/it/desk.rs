@@ -198,7 +198,7 @@ impl Desk {
             deleted: record.delete_time().is_some(),
         };
         let mut connection = self.pool().acquire().await.unwrap();
-        projection::keep(&mut connection, &change, None).await.unwrap();
+        projection::keep(&mut connection, &change).await.unwrap();
     }
 
     /// Lets ticket-rule have heard of a customer with one site and one user.
