@@ -1,5 +1,6 @@
 //! `concierge replay`: real incidents through the public API.
 
+mod patience;
 mod report;
 mod rows;
 mod run;
@@ -33,8 +34,9 @@ The file says nothing of importance, so it is derived from the numbers:
 Three rules act on them: important users to the team \"VIP desk\" with the highest priority, important customers get the
 tag `important-customer`, customers at risk the tag `retention`.
 
-Every ticket and action carries the `external_id` of its row, so a second run changes nothing. Rows that cannot be used
-are told with line, column and reason, counted, and stop nothing.
+Every ticket carries the number of its incident as `external_id`, every action that of its row, so a second run changes
+nothing. What is refused because a service is away or busy is asked again for half a minute. Rows that cannot be used are
+told with line, column and reason, counted, and stop nothing.
 
 Examples:
   concierge replay incidents.csv
@@ -83,6 +85,9 @@ impl Replay {
         }
         let world = world::build(&suite, &read.rows).await?;
         let done = run::run(&suite, &world, &read.rows, self.lanes).await?;
+        if done.changed_something() {
+            report::caught_up(&suite, done.started).await?;
+        }
         let notifications = report::notifications(&suite, done.started).await?;
         report::print(&read, &world, &done, &notifications, self.json)?;
         Ok(if done.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

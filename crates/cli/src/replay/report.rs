@@ -8,18 +8,48 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use concierge_proto::notification::ListDeliveriesRequest;
 use concierge_proto::notification::delivery_service_client::DeliveryServiceClient;
+use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::patience::{Calm, until_calm};
 use super::rows::Read;
 use super::run::Done;
 use super::world::World;
 use crate::client::{Suite, explain};
 
+/// Notification hears of tickets after the calls are answered: a second without anything new, three times, and it has
+/// heard of all; two minutes at most.
+const CALM: Calm = Calm { pause: Duration::from_secs(1), looks: 4, most: 120 };
+
+/// Waits until notification has caught up with the replay.
+pub(crate) async fn caught_up(suite: &Suite, since: DateTime<Utc>) -> anyhow::Result<()> {
+    let bar = ProgressBar::new_spinner().with_message("waiting for notification to catch up");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let request = ListDeliveriesRequest { page_size: 1, order_by: "create_time desc".to_owned(), ..made_since(since) };
+    let calm = until_calm(CALM, || {
+        let (request, mut client) = (request.clone(), DeliveryServiceClient::new(suite.notification.clone()));
+        async move {
+            let newest = client.list_deliveries(request).await.map_err(|s| explain(&s))?.into_inner().deliveries;
+            Ok(newest.into_iter().next().map(|delivery| delivery.id))
+        }
+    })
+    .await?;
+    bar.finish_and_clear();
+    if !calm {
+        eprintln!("notification has not caught up: more notifications will follow");
+    }
+    Ok(())
+}
+
+fn made_since(since: DateTime<Utc>) -> ListDeliveriesRequest {
+    let filter = format!("create_time >= {:?}", since.to_rfc3339_opts(SecondsFormat::Micros, true));
+    ListDeliveriesRequest { filter, ..Default::default() }
+}
+
 /// Notifications since the replay began, by channel and reason.
 pub(crate) async fn notifications(suite: &Suite, since: DateTime<Utc>) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut client = DeliveryServiceClient::new(suite.notification.clone());
-    let filter = format!("create_time >= {:?}", since.to_rfc3339_opts(SecondsFormat::Micros, true));
-    let mut request = ListDeliveriesRequest { filter, page_size: 1000, ..Default::default() };
+    let mut request = ListDeliveriesRequest { page_size: 1000, ..made_since(since) };
     let mut kinds = BTreeMap::new();
     loop {
         let page = client.list_deliveries(request.clone()).await.map_err(|s| explain(&s))?.into_inner();

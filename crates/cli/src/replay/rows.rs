@@ -58,9 +58,9 @@ impl Row {
         if self.index == 0 { self.opened } else { self.updated.max(self.opened) }
     }
 
-    /// The row's own name, which its ticket or action carries.
-    pub(crate) fn external_id(&self) -> String {
-        if self.index == 0 { self.number.clone() } else { format!("{}/{}", self.number, self.index) }
+    /// What the action of this row carries.
+    pub(crate) fn action_id(&self) -> String {
+        format!("{}/{}", self.number, self.index)
     }
 }
 
@@ -238,8 +238,13 @@ fn row(line: u64, cells: &[&str; 16]) -> Result<Row, Vec<Bad>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A change of the incident INC1.
+    pub(crate) fn row_at(index: usize) -> Row {
+        Row { index, ..row(2, &cells("New", "29-02-2016 01:16", "2 - Medium")).unwrap() }
+    }
 
     fn cells<'a>(state: &'a str, opened: &'a str, impact: &'a str) -> [&'a str; 16] {
         [

@@ -1,6 +1,6 @@
 //! The rows as calls, in order of time, several tickets at once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use super::patience;
 use super::rows::Row;
 use super::world::{SOURCE, UNKNOWN_LOCATION, World};
 use crate::client::{Api, Suite, explain, reason, request_id};
@@ -36,6 +37,13 @@ pub(crate) struct Done {
     pub(crate) latencies: Vec<Duration>,
     /// Rows that the services refused.
     pub(crate) failures: Vec<(u64, String)>,
+}
+
+impl Done {
+    /// Whether there is anything that notification could tell of.
+    pub(crate) fn changed_something(&self) -> bool {
+        self.logged + self.updated + self.closed > 0
+    }
 }
 
 /// What one lane did.
@@ -72,7 +80,7 @@ pub(crate) async fn run(suite: &Suite, world: &World, rows: &[Row], lanes: u16) 
         senders.push(sender);
         workers.push(tokio::spawn(async move {
             let mut lane = Lane::default();
-            let mut worker = Worker { client, world, tickets: HashMap::new(), found: HashSet::new() };
+            let mut worker = Worker { client, world, tickets: HashMap::new() };
             while let Some(row) = queue.recv().await {
                 let started = Instant::now();
                 let done = worker.replay(&row, &mut lane.matches).await;
@@ -164,9 +172,40 @@ impl Ids {
         level.and_then(|l| self.priorities.get(usize::from(l) - 1)).cloned().unwrap_or_default()
     }
 
+    /// The ticket that a row logs, which carries the incident's number: when the first row was refused it is the second
+    /// that does, and a later run must find the same ticket.
+    fn ticket(&self, row: &Row) -> Ticket {
+        let text = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());
+        Ticket {
+            summary: format!("{} / {}: {}", text(&row.category), text(&row.subcategory), text(&row.symptom)),
+            user_id: row.caller.as_ref().and_then(|c| self.users.get(c)).cloned().unwrap_or_default(),
+            site_id: self.sites.get(row.location.as_deref().unwrap_or(UNKNOWN_LOCATION)).cloned().unwrap_or_default(),
+            team_id: self.team(row.group.as_ref()),
+            priority_id: self.priority(row.priority),
+            impact: row.impact.map_or(0, |i| i32::from(4 - i)),
+            urgency: row.urgency.map_or(0, |u| i32::from(4 - u)),
+            source: source(row.contact.as_deref()).into(),
+            external_id: row.number.clone(),
+            external_source: SOURCE.to_owned(),
+            logged_time: Some(timestamp(row.opened)),
+            ..Default::default()
+        }
+    }
+
     fn team(&self, group: Option<&String>) -> String {
         group.and_then(|g| self.teams.get(g)).cloned().unwrap_or_default()
     }
+}
+
+/// A call that is made again, with the same `request_id`, while it is refused for a reason that passes.
+macro_rules! patiently {
+    ($worker:ident.client.$method:ident($request:ident)) => {{
+        let client = &$worker.client;
+        patience::patiently(move || {
+            let (mut client, request) = (client.clone(), $request.clone());
+            async move { client.$method(request).await }
+        })
+    }};
 }
 
 struct Worker {
@@ -174,52 +213,23 @@ struct Worker {
     world: Arc<Ids>,
     /// By incident: the ticket's id, and the row before.
     tickets: HashMap<String, (String, Row)>,
-    /// The incidents whose ticket an earlier run had logged.
-    found: HashSet<String>,
 }
 
 impl Worker {
     async fn replay(&mut self, row: &Row, matches: &mut BTreeMap<String, usize>) -> Result<Outcome, Status> {
         let Some((ticket_id, before)) = self.tickets.get(&row.number).cloned() else {
             let (id, outcome) = self.log(row, matches).await?;
-            if matches!(outcome, Outcome::Already) {
-                self.found.insert(row.number.clone());
-            }
             self.tickets.insert(row.number.clone(), (id, row.clone()));
             return Ok(outcome);
         };
-        let outcome = match self.change(row, &ticket_id, &before, matches).await {
-            // An earlier run closed it, so it had replayed every row up to the closing one.
-            Err(status) if reason(&status) == "TICKET_CLOSED" && self.found.contains(&row.number) => Outcome::Already,
-            done => done?,
-        };
+        let outcome = self.change(row, &ticket_id, &before, matches).await?;
         self.tickets.insert(row.number.clone(), (ticket_id, row.clone()));
         Ok(outcome)
     }
 
     async fn log(&mut self, row: &Row, matches: &mut BTreeMap<String, usize>) -> Result<(String, Outcome), Status> {
-        let text = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());
-        let ticket = Ticket {
-            summary: format!("{} / {}: {}", text(&row.category), text(&row.subcategory), text(&row.symptom)),
-            user_id: row.caller.as_ref().and_then(|c| self.world.users.get(c)).cloned().unwrap_or_default(),
-            site_id: self
-                .world
-                .sites
-                .get(row.location.as_deref().unwrap_or(UNKNOWN_LOCATION))
-                .cloned()
-                .unwrap_or_default(),
-            team_id: self.world.team(row.group.as_ref()),
-            priority_id: self.world.priority(row.priority),
-            impact: row.impact.map_or(0, |i| i32::from(4 - i)),
-            urgency: row.urgency.map_or(0, |u| i32::from(4 - u)),
-            source: source(row.contact.as_deref()).into(),
-            external_id: row.external_id(),
-            external_source: SOURCE.to_owned(),
-            logged_time: Some(timestamp(row.opened)),
-            ..Default::default()
-        };
-        let request = LogTicketRequest { ticket: Some(ticket), request_id: request_id() };
-        match self.client.log_ticket(request).await {
+        let request = LogTicketRequest { ticket: Some(self.world.ticket(row)), request_id: request_id() };
+        match patiently!(self.client.log_ticket(request)).await {
             Ok(answer) => {
                 let answer = answer.into_inner();
                 count(matches, answer.evaluation.as_ref());
@@ -239,7 +249,7 @@ impl Worker {
         let action = TicketAction {
             text: said(row, before),
             visibility: TicketActionVisibility::Internal.into(),
-            external_id: row.external_id(),
+            external_id: row.action_id(),
             external_source: SOURCE.to_owned(),
             action_time: Some(timestamp(row.time())),
             ..Default::default()
@@ -251,7 +261,8 @@ impl Worker {
                 ticket_action: Some(action),
                 request_id: request_id(),
             };
-            return settle(self.client.add_ticket_action(request).await, Outcome::Updated).map(|(outcome, _)| outcome);
+            return settle(patiently!(self.client.add_ticket_action(request)).await, Outcome::Updated)
+                .map(|(outcome, _)| outcome);
         }
         if row.state == "Closed" {
             let request = CloseTicketRequest {
@@ -261,7 +272,8 @@ impl Worker {
                 request_id: request_id(),
                 ..Default::default()
             };
-            return settle(self.client.close_ticket(request).await, Outcome::Closed).map(|(outcome, _)| outcome);
+            return settle(patiently!(self.client.close_ticket(request)).await, Outcome::Closed)
+                .map(|(outcome, _)| outcome);
         }
         let mut ticket = Ticket { id: ticket_id.to_owned(), ..Default::default() };
         let mut paths = Vec::new();
@@ -283,7 +295,7 @@ impl Worker {
                 ticket_action: Some(action),
                 request_id: request_id(),
             };
-            let (outcome, answer) = settle(self.client.add_ticket_action(request).await, Outcome::Updated)?;
+            let (outcome, answer) = settle(patiently!(self.client.add_ticket_action(request)).await, Outcome::Updated)?;
             count(matches, answer.and_then(|a| a.evaluation).as_ref());
             return Ok(outcome);
         }
@@ -294,7 +306,7 @@ impl Worker {
             ticket_action: Some(action),
             changed_time: Some(timestamp(row.time())),
         };
-        let (outcome, answer) = settle(self.client.update_ticket(request).await, Outcome::Updated)?;
+        let (outcome, answer) = settle(patiently!(self.client.update_ticket(request)).await, Outcome::Updated)?;
         count(matches, answer.and_then(|a| a.evaluation).as_ref());
         Ok(outcome)
     }
@@ -347,4 +359,19 @@ fn said(row: &Row, before: &Row) -> String {
         parts.push(format!("priority {priority}"));
     }
     if parts.is_empty() { "worked on".to_owned() } else { parts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whichever_row_logs_a_ticket_it_carries_the_number_of_the_incident() {
+        let world = Ids::of(&World::default());
+        for index in [0, 1] {
+            let row = super::super::rows::tests::row_at(index);
+            let ticket = world.ticket(&row);
+            assert_eq!((ticket.external_id.as_str(), ticket.external_source.as_str()), ("INC1", SOURCE));
+        }
+    }
 }
