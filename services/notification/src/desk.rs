@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use crate::delivery::Streams;
 use crate::sending::{Connections, Pace};
 
 /// One of a process; see [`concierge_runtime::Service::shared`].
@@ -18,6 +19,7 @@ pub struct Desk {
     /// The owners of inboxes that are being watched.
     watched: Mutex<HashMap<Uuid, watch::Sender<()>>>,
     pub(crate) connections: Connections,
+    pub(crate) streams: Arc<Streams>,
     /// How fast sending goes; tests change it.
     pub pace: Pace,
 }

@@ -44,6 +44,14 @@ pub enum Error {
     /// The reader of an inbox stream does not keep up.
     #[error("the reader fell too far behind: watch again from the last position seen")]
     InboxReaderTooSlow,
+    /// Somebody, or everybody together, has as many inbox streams open as may be.
+    #[error("{whose} as many inbox streams open as may be ({limit}): end one, or try again later")]
+    TooManyStreams {
+        /// Who has them, with the verb.
+        whose: &'static str,
+        /// How many may be open.
+        limit: usize,
+    },
     /// There is no key to encrypt a secret with.
     #[error("no key to encrypt secrets with is configured")]
     SecretKeyMissing,
@@ -80,7 +88,7 @@ impl Failure for Error {
             | Self::PopupNotDismissible { .. } => Code::FailedPrecondition,
             Self::DraftRefused { code, .. } => *code,
             Self::EmailServerUnreachable { .. } => Code::Unavailable,
-            Self::InboxReaderTooSlow => Code::ResourceExhausted,
+            Self::InboxReaderTooSlow | Self::TooManyStreams { .. } => Code::ResourceExhausted,
         }
     }
 
@@ -92,6 +100,7 @@ impl Failure for Error {
             Self::EmailServerUnreachable { .. } => Reason::EmailServerUnreachable,
             Self::DeliveryNotRetryable { .. } => Reason::DeliveryNotRetryable,
             Self::InboxReaderTooSlow => Reason::ReaderTooSlow,
+            Self::TooManyStreams { .. } => Reason::Overloaded,
             Self::SecretKeyMissing => Reason::SecretKeyMissing,
             Self::PopupNotDismissible { .. } => Reason::PopupNotDismissible,
             Self::DraftRefused { reason, .. } => *reason,
@@ -116,7 +125,7 @@ impl Failure for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::EmailServerUnreachable { .. } => Some(Duration::from_secs(5)),
+            Self::EmailServerUnreachable { .. } | Self::TooManyStreams { .. } => Some(Duration::from_secs(5)),
             _ => None,
         }
     }

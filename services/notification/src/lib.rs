@@ -7,9 +7,12 @@ pub mod delivery;
 pub mod desk;
 pub mod email_sender;
 pub mod error;
+mod live;
 pub mod notification_definition;
+mod pages;
 pub mod popup;
 pub mod popup_note;
+pub mod retention;
 mod sending;
 pub mod telling;
 mod template;
@@ -76,6 +79,7 @@ impl Program for Notification {
             Box::pin(sending::run(host.clone())),
             Box::pin(delivery::hints::listen(host.clone())),
             Box::pin(delivery::hints::poll(host.clone())),
+            Box::pin(retention::run(host.clone())),
         ];
         let named = |types: &[&str], suffix: &str| types.iter().map(|t| format!("{t}{suffix}")).collect();
         if let Some(directory) = &host.directory {

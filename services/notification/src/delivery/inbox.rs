@@ -11,6 +11,7 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::store::InboxItems;
+use crate::pages;
 
 /// Whose inbox it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Owner {
     }
 }
 
-/// A page of somebody's inbox. Two round trips.
+/// A page of somebody's inbox. Two round trips, more for a page of more than fifty.
 pub(super) async fn list(
     service: &Service,
     owner: Owner,
@@ -55,7 +56,7 @@ pub(super) async fn list(
     if request.unread_only {
         only = only.absent("read_time");
     }
-    let (items, next_page_token) = service.page::<InboxItems, _>(request, only).await?;
+    let (items, next_page_token) = pages::page::<InboxItems, _>(service, request, only).await?;
     Ok(ListInboxItemsResponse {
         inbox_items: items.into_iter().map(sanitized).collect(),
         next_page_token,

@@ -3,6 +3,7 @@
 pub(crate) mod hints;
 mod inbox;
 pub(crate) mod store;
+mod streams;
 mod watch;
 
 use concierge_proto::notification::delivery_service_server::DeliveryService;
@@ -12,20 +13,24 @@ use concierge_proto::notification::{
     RetryDeliveryRequest, RetryDeliveryResponse, WatchInboxRequest,
 };
 use concierge_proto::record::timestamp;
+use concierge_runtime::resource::Only;
 use concierge_runtime::{Answer, reply};
 use tonic::{Request, Response, Status};
 
 use crate::email_sender::store::{NoSender, accounts, choose};
-use crate::{Error, Notification};
+use crate::{Error, Notification, pages};
 use inbox::Owner;
 pub use store::{Deliveries, InboxItems};
+pub(crate) use streams::Streams;
 
 #[tonic::async_trait]
 impl DeliveryService for Notification {
     type WatchInboxStream = watch::Items;
 
     async fn list_deliveries(&self, request: Request<ListDeliveriesRequest>) -> Answer<ListDeliveriesResponse> {
-        self.service.list::<Deliveries, _>(request).await
+        let (deliveries, next) =
+            pages::page::<Deliveries, _>(&self.service, request.get_ref(), Only::everything()).await?;
+        Ok(reply((deliveries, next).into()))
     }
 
     async fn get_delivery(&self, request: Request<GetDeliveryRequest>) -> Answer<GetDeliveryResponse> {
@@ -66,7 +71,7 @@ impl DeliveryService for Notification {
     }
 
     async fn watch_inbox(&self, request: Request<WatchInboxRequest>) -> Result<Response<watch::Items>, Status> {
-        Ok(Response::new(watch::items(self, request.get_ref().after_position)))
+        Ok(Response::new(watch::items(self, request.get_ref().after_position)?))
     }
 
     async fn list_inbox_items(&self, request: Request<ListInboxItemsRequest>) -> Answer<ListInboxItemsResponse> {

@@ -1,5 +1,6 @@
 //! `EmailSenderService`: the servers that e-mails go through.
 
+mod claim;
 pub(crate) mod store;
 mod test_email;
 
@@ -70,7 +71,10 @@ impl EmailSenderService for Notification {
         &self,
         request: Request<DeleteEmailSenderRequest>,
     ) -> Answer<DeleteEmailSenderResponse> {
-        self.service.delete::<EmailSenders, _>(request).await
+        let answer = self.service.delete::<EmailSenders, _>(request).await;
+        // Its connections are closed.
+        self.desk.senders_changed();
+        answer
     }
 
     async fn undelete_email_sender(

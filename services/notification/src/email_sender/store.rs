@@ -9,6 +9,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row as _};
 use uuid::Uuid;
 
+use crate::sending::are_certificates;
+
 /// The table of e-mail senders.
 #[derive(Clone, Copy, Debug)]
 pub struct EmailSenders;
@@ -35,6 +37,9 @@ impl Resource for EmailSenders {
                 }
             }
         }
+        if !after.ca_certificate.is_empty() && !are_certificates(&after.ca_certificate) {
+            violations.add("email_sender.ca_certificate", "must be certificates in PEM");
+        }
         if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
     }
 }
@@ -54,13 +59,15 @@ pub(crate) struct Account {
     pub(crate) from_name: String,
     pub(crate) reply_to_address: String,
     pub(crate) enabled: bool,
+    /// In PEM; empty for none.
+    pub(crate) ca_certificate: String,
 }
 
 /// The live e-mail senders, in the order in which they are taken. One round trip.
 pub(crate) async fn accounts(executor: impl PgExecutor<'_>) -> Result<Vec<Account>, Error> {
     let rows = sqlx::query(
         "select id, version, host, port, security, username, password, from_address, from_name, reply_to_address,
-             enabled
+             enabled, ca_certificate
          from email_senders where delete_time is null order by position, create_time, id",
     )
     .fetch_all(executor)
@@ -83,6 +90,7 @@ fn account(row: &PgRow) -> Result<Account, Error> {
         from_name: row.try_get(8)?,
         reply_to_address: row.try_get(9)?,
         enabled: row.try_get(10)?,
+        ca_certificate: row.try_get(11)?,
     })
 }
 

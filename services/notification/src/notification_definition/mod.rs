@@ -16,11 +16,10 @@ use concierge_proto::notification::{
 use concierge_proto::{Fields as _, Record as _, UpdateRequest as _};
 use concierge_runtime::html::sanitize;
 use concierge_runtime::resource::Only;
-use concierge_runtime::{Answer, reply};
+use concierge_runtime::{Answer, Error, reply};
 use tonic::Request;
 
-use crate::Notification;
-use references::References;
+use crate::{Notification, pages};
 pub use store::NotificationDefinitions;
 
 #[tonic::async_trait]
@@ -29,16 +28,12 @@ impl NotificationDefinitionService for Notification {
         &self,
         request: Request<CreateNotificationDefinitionRequest>,
     ) -> Answer<CreateNotificationDefinitionResponse> {
-        let references = References::of(&self.host);
+        // Before the transaction: whoever waits for other services must not hold a connection.
+        let definition = request.get_ref().notification_definition.clone().unwrap_or_default();
+        let checked = self.checked(None, definition).await;
         self.service
-            .write(request, move |tx, request| {
-                Box::pin(async move {
-                    let mut definition = request.notification_definition.unwrap_or_default();
-                    // Nobody else is asked about what is wrong by itself.
-                    check::check(&mut definition)?;
-                    references.check(None, &definition).await?;
-                    Ok(tx.insert::<NotificationDefinitions>(definition).await?.into())
-                })
+            .write(request, move |tx, _| {
+                Box::pin(async move { Ok(tx.insert::<NotificationDefinitions>(checked?).await?.into()) })
             })
             .await
     }
@@ -55,19 +50,15 @@ impl NotificationDefinitionService for Notification {
         &self,
         request: Request<UpdateNotificationDefinitionRequest>,
     ) -> Answer<UpdateNotificationDefinitionResponse> {
-        let references = References::of(&self.host);
+        // Before the transaction, as above.
+        let checked = self.checked_update(request.get_ref().clone()).await;
         self.service
             .write(request, move |tx, request| {
                 Box::pin(async move {
                     let (definition, paths) = request.into_parts();
                     let before = tx.get::<NotificationDefinitions>(definition.id()).await?;
                     tx.check_etag(&before, definition.etag())?;
-                    let mut after = before.clone();
-                    for index in paths.iter().filter_map(|path| NotificationDefinition::index_of(path)) {
-                        after.set_value(index, definition.value(index));
-                    }
-                    check::check(&mut after)?;
-                    references.check(Some(&before), &after).await?;
+                    checked?;
                     Ok(tx.update::<NotificationDefinitions>(&definition, &paths).await?.into())
                 })
             })
@@ -94,12 +85,38 @@ impl NotificationDefinitionService for Notification {
     ) -> Answer<ListNotificationDefinitionsResponse> {
         let everything = Only::everything();
         let (definitions, next) =
-            self.service.page::<NotificationDefinitions, _>(request.get_ref(), everything).await?;
+            pages::page::<NotificationDefinitions, _>(&self.service, request.get_ref(), everything).await?;
         Ok(reply((definitions.into_iter().map(sanitized).collect::<Vec<_>>(), next).into()))
     }
 
     async fn list_event_types(&self, _request: Request<ListEventTypesRequest>) -> Answer<ListEventTypesResponse> {
         Ok(reply(ListEventTypesResponse { event_types: event_types::all() }))
+    }
+}
+
+impl Notification {
+    /// A definition as it is to be stored; an error when it is wrong by itself, or names what is not there.
+    async fn checked(
+        &self,
+        before: Option<&NotificationDefinition>,
+        mut after: NotificationDefinition,
+    ) -> Result<NotificationDefinition, Error> {
+        // Nobody else is asked about what is wrong by itself.
+        check::check(&mut after)?;
+        references::check(&self.host, before, &after).await?;
+        Ok(after)
+    }
+
+    /// The same for a change of one, as it would be now.
+    async fn checked_update(&self, request: UpdateNotificationDefinitionRequest) -> Result<(), Error> {
+        let (definition, paths) = request.into_parts();
+        let before = self.service.read::<NotificationDefinitions>(definition.id()).await?;
+        let mut after = before.clone();
+        for index in paths.iter().filter_map(|path| NotificationDefinition::index_of(path)) {
+            after.set_value(index, definition.value(index));
+        }
+        self.checked(Some(&before), after).await?;
+        Ok(())
     }
 }
 

@@ -10,27 +10,25 @@ use concierge_proto::notification::{
     GetPopupNoteRequest, GetPopupNoteResponse, ListPopupNotesRequest, ListPopupNotesResponse, PopupNote,
     UndeletePopupNoteRequest, UndeletePopupNoteResponse, UpdatePopupNoteRequest, UpdatePopupNoteResponse,
 };
-use concierge_runtime::Answer;
 use concierge_runtime::html::sanitize;
+use concierge_runtime::resource::Only;
+use concierge_runtime::{Answer, Error, reply};
 use tonic::Request;
 
-use crate::Notification;
+use crate::{Notification, pages};
 pub use store::PopupNotes;
 pub(crate) use store::{Opening, shown};
 
 #[tonic::async_trait]
 impl PopupNoteService for Notification {
     async fn create_popup_note(&self, request: Request<CreatePopupNoteRequest>) -> Answer<CreatePopupNoteResponse> {
-        let directory = self.host.directory.clone();
+        // Before the transaction: whoever waits for directory must not hold a connection.
+        let note = self.checked_note(request.get_ref().popup_note.clone().unwrap_or_default()).await;
         let mut answer = self
             .service
-            .write(request, move |tx, request| {
+            .write(request, move |tx, _| {
                 Box::pin(async move {
-                    let mut note = request.popup_note.unwrap_or_default();
-                    // Nobody else is asked about what is wrong by itself.
-                    check::check(&mut note)?;
-                    target::check(directory.as_ref(), &note).await?;
-                    Ok(CreatePopupNoteResponse { popup_note: Some(tx.insert::<PopupNotes>(note).await?) })
+                    Ok(CreatePopupNoteResponse { popup_note: Some(tx.insert::<PopupNotes>(note?).await?) })
                 })
             })
             .await?;
@@ -66,11 +64,22 @@ impl PopupNoteService for Notification {
     }
 
     async fn list_popup_notes(&self, request: Request<ListPopupNotesRequest>) -> Answer<ListPopupNotesResponse> {
-        let mut answer = self.service.list::<PopupNotes, _>(request).await?;
-        for note in &mut answer.get_mut().popup_notes {
+        let (mut notes, next) =
+            pages::page::<PopupNotes, _>(&self.service, request.get_ref(), Only::everything()).await?;
+        for note in &mut notes {
             note.text_html = sanitize(&note.text_html);
         }
-        Ok(answer)
+        Ok(reply((notes, next).into()))
+    }
+}
+
+impl Notification {
+    /// A note as it is to be stored; an error when it is wrong by itself, or about what is not there.
+    async fn checked_note(&self, mut note: PopupNote) -> Result<PopupNote, Error> {
+        // Nobody else is asked about what is wrong by itself.
+        check::check(&mut note)?;
+        target::check(&self.host, &note).await?;
+        Ok(note)
     }
 }
 

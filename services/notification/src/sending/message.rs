@@ -125,6 +125,7 @@ mod tests {
             from_name: "Example Desk".to_owned(),
             reply_to_address: "answers@example.com".to_owned(),
             enabled: true,
+            ca_certificate: String::new(),
         }
     }
 

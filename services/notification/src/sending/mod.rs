@@ -13,5 +13,5 @@ mod worker;
 pub(crate) use message::Email;
 pub use pace::Pace;
 pub(crate) use queue::{ATTEMPTS, PATIENCE, encode};
-pub(crate) use smtp::{Connections, Outcome, send_within};
+pub(crate) use smtp::{Connections, Outcome, are_certificates, send_within};
 pub(crate) use worker::run;

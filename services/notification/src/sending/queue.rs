@@ -13,6 +13,8 @@ use uuid::Uuid;
 pub(crate) const ATTEMPTS: i32 = 12;
 /// So many attempts are kept.
 const KEPT: usize = 50;
+/// No more are counted for the metrics than this.
+const COUNTED: i64 = 100_000;
 
 /// A delivery that was taken: its attempt is committed as begun.
 #[derive(Clone, Debug)]
@@ -20,7 +22,7 @@ pub(super) struct Job {
     pub(super) id: Uuid,
     pub(super) lease: Uuid,
     /// The last is the one that begins.
-    attempts: Vec<DeliveryAttempt>,
+    pub(super) attempts: Vec<DeliveryAttempt>,
     pub(super) attempts_left: i32,
     pub(super) address: String,
     pub(super) recipient_name: String,
@@ -30,6 +32,8 @@ pub(super) struct Job {
     pub(super) wanted_sender: Option<Uuid>,
     pub(super) create_time: DateTime<Utc>,
     pub(super) patience_end: DateTime<Utc>,
+    /// The trace of the event that led to it.
+    pub(super) traceparent: String,
 }
 
 /// What an attempt came to.
@@ -42,6 +46,8 @@ pub(super) struct Record {
     pub(super) next_attempt_time: Option<DateTime<Utc>>,
     pub(super) attempts_left: i32,
     pub(super) sender: Option<Uuid>,
+    /// True when a change of an e-mail sender may help sooner than time does.
+    pub(super) waits_for_sender: bool,
 }
 
 /// Which e-mails are not to be taken now, because their server has as much to do as it gets.
@@ -73,7 +79,7 @@ pub(super) async fn take(
                order by due_time limit $2 for update skip locked) due
          where d.id = due.id
          returning d.id, d.attempts, d.attempts_left, d.address, d.recipient_name, d.subject, d.body_html,
-             d.message_id, d.wanted_sender_id, d.create_time, d.patience_end",
+             d.message_id, d.wanted_sender_id, d.create_time, d.patience_end, d.traceparent",
     )
     .bind(now)
     .bind(limit)
@@ -102,6 +108,7 @@ fn job(row: &PgRow, lease: Uuid) -> Result<Job, Error> {
         wanted_sender: row.try_get(8)?,
         create_time: row.try_get(9)?,
         patience_end: row.try_get(10)?,
+        traceparent: row.try_get(11)?,
     })
 }
 
@@ -129,7 +136,29 @@ pub(super) async fn record(pool: &PgPool, job: &Job, record: &Record, now: DateT
     .bind(sent_time)
     .bind(record.attempts_left)
     .bind(record.sender)
-    .bind(record.outcome == AttemptOutcome::NoSender && record.next_attempt_time.is_some())
+    .bind(record.waits_for_sender)
+    .bind(now)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Puts a delivery back as if its attempt had never begun, unless another has taken it since. One round trip.
+pub(super) async fn put_back(pool: &PgPool, job: &Job, now: DateTime<Utc>) -> Result<bool, Error> {
+    let mut attempts = job.attempts.clone();
+    attempts.pop();
+    let state = if attempts.is_empty() { DeliveryState::Pending } else { DeliveryState::Failed };
+    let done = sqlx::query(
+        "update deliveries set state = $3, attempts = $4, attempt_count = attempt_count - 1,
+             attempts_left = attempts_left + 1, next_attempt_time = $5, due_time = $5, lease = null,
+             email_sender_id = case when $4 is null then null else email_sender_id end, version = version + 1,
+             update_time = $5
+         where id = $1 and lease = $2 and state = 2",
+    )
+    .bind(job.id)
+    .bind(job.lease)
+    .bind(i32::from(state))
+    .bind((!attempts.is_empty()).then(|| encode(attempts)))
     .bind(now)
     .execute(pool)
     .await?;
@@ -173,8 +202,15 @@ pub(super) async fn reap(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Resul
     Ok(rows.len())
 }
 
-/// Makes those e-mails due that wait for a sender and have one now. Returns how many there were.
-pub(super) async fn release(pool: &PgPool, now: DateTime<Utc>, enabled: &[Uuid], limit: i64) -> Result<u64, Error> {
+/// Makes those e-mails due that wait for a sender and have one now; after a `change` of senders also those whose sender
+/// was not let in. Returns how many there were.
+pub(super) async fn release(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    enabled: &[Uuid],
+    change: bool,
+    limit: i64,
+) -> Result<u64, Error> {
     if enabled.is_empty() {
         return Ok(0);
     }
@@ -183,24 +219,30 @@ pub(super) async fn release(pool: &PgPool, now: DateTime<Utc>, enabled: &[Uuid],
              version = d.version + 1, update_time = $1
          from (select id from deliveries
                where waits_for_sender and state = 4 and (wanted_sender_id is null or wanted_sender_id = any($2))
+                   and ($4 or due_time = patience_end)
                limit $3 for update skip locked) waiting
          where d.id = waiting.id",
     )
     .bind(now)
     .bind(enabled)
     .bind(limit)
+    .bind(change)
     .execute(pool)
     .await?;
     Ok(done.rows_affected())
 }
 
-/// How many deliveries are due, for the metrics.
+/// How many deliveries are due, for the metrics; of a long queue only that it is long.
 pub(super) async fn due(pool: &PgPool, now: DateTime<Utc>) -> Result<i64, Error> {
-    let count = sqlx::query_scalar("select count(*) from deliveries where due_time <= $1").bind(now);
+    let count =
+        sqlx::query_scalar("select count(*) from (select from deliveries where due_time <= $1 limit $2) due_now")
+            .bind(now)
+            .bind(COUNTED);
     Ok(count.fetch_one(pool).await?)
 }
 
-/// How long e-mails wait for a sender to be enabled before they are given up: nobody wants last month's news at once.
+/// How long e-mails wait for a sender that is enabled and let in, before they are given up: nobody wants last month's
+/// news at once.
 pub(crate) const PATIENCE: TimeDelta = TimeDelta::days(3);
 
 fn index() -> usize {

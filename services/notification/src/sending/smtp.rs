@@ -39,11 +39,20 @@ pub(crate) enum Outcome {
     Unreachable(String),
     /// The server got all of it and did not answer.
     Unknown(String),
+    /// The server does not let the e-mail sender in, with this reply code: its user name or password is wrong.
+    NotLetIn(i32, String),
+    /// We stopped before the server got anything of the message.
+    GivenUp,
 }
 
-/// Whether the last byte of the message may have left.
+/// How far an e-mail has come.
 #[derive(Debug, Default)]
-struct Progress(AtomicBool);
+struct Progress {
+    /// Whether the first byte of the message may have left.
+    begun: AtomicBool,
+    /// Whether the last one may have.
+    complete: AtomicBool,
+}
 
 /// Open connections that wait for another e-mail, by e-mail sender.
 #[derive(Default)]
@@ -65,20 +74,45 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-/// Sends an e-mail within a hard limit.
+/// Whether a text is what can be trusted as roots of servers' certificates: one or more in PEM.
+pub(crate) fn are_certificates(pem: &str) -> bool {
+    let read = |pem: &str| {
+        let roots = Certificate::from_pem(pem.as_bytes())?;
+        TlsParameters::builder("localhost".to_owned()).add_root_certificate(roots).build()
+    };
+    pem.contains("-----BEGIN CERTIFICATE-----") && read(pem).is_ok()
+}
+
+/// Sends an e-mail within a hard limit. Once `stop` ends, it is given up unless the server is getting the message
+/// already.
 pub(crate) async fn send_within(
     limit: Duration,
     connections: &Connections,
     account: &Account,
     password: Option<&SecretString>,
     email: &PreparedEmail,
+    stop: impl Future<Output = ()>,
 ) -> Outcome {
     let progress = Progress::default();
-    match tokio::time::timeout(limit, connections.send(account, password, email, &progress)).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let what = format!("no answer within {} s", limit.as_secs_f32());
-            if progress.0.load(Ordering::SeqCst) { Outcome::Unknown(what) } else { Outcome::Unreachable(what) }
+    let given_up = async {
+        stop.await;
+        if progress.begun.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = given_up => Outcome::GivenUp,
+        sent = tokio::time::timeout(limit, connections.send(account, password, email, &progress)) => match sent {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let what = format!("no answer within {} s", limit.as_secs_f32());
+                if progress.complete.load(Ordering::SeqCst) {
+                    Outcome::Unknown(what)
+                } else {
+                    Outcome::Unreachable(what)
+                }
+            }
         }
     }
 }
@@ -138,9 +172,10 @@ impl Connections {
         if let Err(error) = connection.command(Data).await {
             return Ok(stopped(connection, &error, progress));
         }
+        progress.begun.store(true, Ordering::SeqCst);
         // Asked for after all of the message was written, and before the dot that ends it.
         let last_byte = std::iter::from_fn(|| {
-            progress.0.store(true, Ordering::SeqCst);
+            progress.complete.store(true, Ordering::SeqCst);
             None
         });
         match connection.message_iter(std::iter::once(email.bytes.as_slice()).chain(last_byte)).await {
@@ -160,7 +195,24 @@ impl Connections {
         for root in self.roots.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             tls = tls.add_root_certificate(root.clone());
         }
+        if !account.ca_certificate.is_empty() {
+            tls = tls.add_root_certificate(Certificate::from_pem(account.ca_certificate.as_bytes())?);
+        }
         tls.build().map(Some)
+    }
+
+    /// Closes what waits in vain: connections of e-mail senders that are gone, disabled or changed, and those that were
+    /// kept for long enough.
+    pub(crate) fn sweep(&self, accounts: &[Account]) {
+        let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|id, idle| {
+            let used = accounts.iter().any(|a| a.id == *id && a.enabled && a.version == idle.version);
+            let (kept, gone) = idle.connections.drain(..).partition(|(_, since)| used && since.elapsed() < IDLE);
+            idle.connections = kept;
+            let gone: Vec<(AsyncSmtpConnection, Instant)> = gone;
+            gone.into_iter().for_each(|(old, _)| close(old));
+            !idle.connections.is_empty()
+        });
     }
 
     fn take(&self, account: &Account) -> Option<AsyncSmtpConnection> {
@@ -225,10 +277,10 @@ async fn open(
         if let Err(error) = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await {
             close(connection);
             // What the server says here may repeat what it was told.
+            let refused = "the server refused the user name or password".to_owned();
             return Err(match reply(&error) {
-                Some((code, _)) => {
-                    Outcome::RefusedForNow(code, "the server refused the user name or password".to_owned())
-                }
+                Some((code, _)) if code >= 500 => Outcome::NotLetIn(code, refused),
+                Some((code, _)) => Outcome::RefusedForNow(code, refused),
                 None => Outcome::Unreachable("the server did not let us authenticate".to_owned()),
             });
         }
@@ -240,7 +292,7 @@ async fn open(
 fn stopped(connection: AsyncSmtpConnection, error: &lettre::transport::smtp::Error, progress: &Progress) -> Outcome {
     match reply(error) {
         Some((code, text)) => refused(connection, code, text),
-        None if progress.0.load(Ordering::SeqCst) => Outcome::Unknown(detail(error)),
+        None if progress.complete.load(Ordering::SeqCst) => Outcome::Unknown(detail(error)),
         None => Outcome::Unreachable(detail(error)),
     }
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use concierge_proto::notification::{AttemptOutcome, DeliveryState};
 use concierge_runtime::program::Host;
-use concierge_runtime::seal::Sealer;
+use concierge_runtime::telemetry::work_span;
 use concierge_runtime::{Error, Service};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::message::Email;
@@ -26,41 +27,55 @@ const AT_ONCE: usize = 32;
 const PER_SENDER: usize = 8;
 /// How often to look when nothing woke us.
 const POLL: Duration = Duration::from_secs(1);
+/// How often to look after what hardly ever happens, or only people look at.
+const SELDOM: Duration = Duration::from_secs(15);
 /// So many rows are released or reaped at a time.
 const BATCH: i64 = 1_000;
 
 struct Worker {
-    service: Service,
+    host: Host,
     desk: Arc<Desk>,
-    sealer: Arc<Sealer>,
     /// Attempts under way; each answers with the sender it went through.
     attempts: JoinSet<Option<Uuid>>,
     under_way: HashMap<Uuid, usize>,
+    /// When to look after what is seldom looked after.
+    seldom: Instant,
 }
 
-/// Sends what is due until the host stops; then ends what it has begun.
+/// Why to tidy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tidy {
+    No,
+    /// Some time has passed.
+    Time,
+    /// E-mail senders were changed.
+    Senders,
+}
+
+/// Sends what is due until the host stops; then ends what servers are getting already, and puts the rest back.
 pub(crate) async fn run(host: Host) {
     let mut worker = Worker {
         desk: host.service.shared(),
-        service: host.service,
-        sealer: host.sealer,
+        host: host.clone(),
         attempts: JoinSet::new(),
         under_way: HashMap::new(),
+        seldom: Instant::now(),
     };
     let desk = Arc::clone(&worker.desk);
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let tidy = tokio::select! {
+            biased;
             () = host.stop.cancelled() => break,
-            () = desk.worker_woken() => false,
-            () = desk.senders_woken() => true,
-            _ = poll.tick() => true,
-            Some(ended) = worker.attempts.join_next() => { worker.ended(ended); false }
+            () = desk.senders_woken() => Tidy::Senders,
+            _ = poll.tick() => Tidy::Time,
+            Some(ended) = worker.attempts.join_next() => { worker.ended(ended); Tidy::No }
+            () = desk.worker_woken() => Tidy::No,
         };
         let worked = async {
-            if tidy {
-                worker.tidy().await?;
+            if tidy != Tidy::No {
+                worker.tidy(tidy).await?;
             }
             worker.fill().await
         };
@@ -69,40 +84,51 @@ pub(crate) async fn run(host: Host) {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
-    // What was begun has a hard limit; ending it now would make its outcome unknown.
+    // What a server is getting has a hard limit; ending it now would make its outcome unknown.
     while worker.attempts.join_next().await.is_some() {}
 }
 
 impl Worker {
-    /// What is seldom to be done: attempts that nobody recorded, e-mails that waited for a sender, metrics.
-    async fn tidy(&self) -> Result<(), Error> {
-        let pool = self.service.pool();
-        let now = self.service.clock().now();
+    /// What is seldom to be done: attempts that nobody recorded, connections that nobody needs, e-mails that waited for
+    /// a sender, metrics.
+    async fn tidy(&mut self, why: Tidy) -> Result<(), Error> {
+        let pool = self.host.service.pool();
+        let now = self.host.clock().now();
         let unknown = queue::reap(pool, now, BATCH).await?;
         if unknown > 0 {
             tracing::warn!(unknown, "attempts ended without a record; they are repeated");
         }
-        let enabled: Vec<Uuid> = accounts(pool).await?.iter().filter(|a| a.enabled).map(|a| a.id).collect();
-        while queue::release(pool, now, &enabled, BATCH).await? == BATCH.unsigned_abs() {}
-        #[allow(clippy::cast_precision_loss, reason = "a count of rows")]
-        metrics::gauge!("concierge_deliveries_due").set(queue::due(pool, now).await? as f64);
+        let accounts = accounts(pool).await?;
+        self.desk.connections.sweep(&accounts);
+        let seldom = self.seldom <= Instant::now();
+        if seldom || why == Tidy::Senders {
+            let change = why == Tidy::Senders;
+            let enabled: Vec<Uuid> = accounts.iter().filter(|a| a.enabled).map(|a| a.id).collect();
+            while queue::release(pool, now, &enabled, change, BATCH).await? == BATCH.unsigned_abs() {}
+        }
+        if seldom {
+            #[allow(clippy::cast_precision_loss, reason = "a count of rows")]
+            metrics::gauge!("concierge_deliveries_due").set(queue::due(pool, now).await? as f64);
+            self.seldom = Instant::now() + SELDOM;
+        }
         Ok(())
     }
 
     /// Takes as much as there is room for.
     async fn fill(&mut self) -> Result<(), Error> {
-        loop {
+        while !self.host.stop.is_cancelled() {
             let room = AT_ONCE.saturating_sub(self.attempts.len());
             if room == 0 {
                 return Ok(());
             }
-            let senders = Arc::new(accounts(self.service.pool()).await?);
+            let service = &self.host.service;
+            let senders = Arc::new(accounts(service.pool()).await?);
             let default = choose(&senders, None).ok().map(|a| a.id);
             let (busy, room) = self.busy(default, room);
-            let now = self.service.clock().now();
-            let lease = (self.service.clock().new_id(), i64::try_from(room).unwrap_or(1));
+            let now = service.clock().now();
+            let lease = (service.clock().new_id(), i64::try_from(room).unwrap_or(1));
             let until = now + self.desk.pace.lease();
-            let jobs = queue::take(self.service.pool(), (now, until), lease, &busy, default).await?;
+            let jobs = queue::take(service.pool(), (now, until), lease, &busy, default).await?;
             let full = jobs.len() == room;
             for job in jobs {
                 self.begin(job, &senders);
@@ -111,6 +137,7 @@ impl Worker {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Whom to leave out, and how much to take so that nobody left in gets too much.
@@ -129,17 +156,21 @@ impl Worker {
     }
 
     fn begin(&mut self, job: Job, senders: &Arc<Vec<Account>>) {
-        let (service, desk, sealer) = (self.service.clone(), Arc::clone(&self.desk), Arc::clone(&self.sealer));
+        let (host, desk) = (self.host.clone(), Arc::clone(&self.desk));
         let senders = Arc::clone(senders);
         let sender = choose(&senders, job.wanted_sender).ok().map(|a| a.id);
         if let Some(sender) = sender {
             *self.under_way.entry(sender).or_default() += 1;
         }
-        self.attempts.spawn(async move {
-            let record = attempt(&service, &desk, &sealer, &senders, &job).await;
-            keep(&service, &desk, &job, &record).await;
+        let span = work_span("send e-mail", &job.traceparent);
+        let work = async move {
+            match attempt(&host, &desk, &senders, &job).await {
+                Some(record) => keep(&host.service, &desk, &job, &record).await,
+                None => put_back(&host.service, &job).await,
+            }
             sender
-        });
+        };
+        self.attempts.spawn(work.instrument(span));
     }
 
     fn ended(&mut self, ended: Result<Option<Uuid>, tokio::task::JoinError>) {
@@ -162,15 +193,16 @@ impl Worker {
     }
 }
 
-/// One attempt: sends, and says what is to be recorded.
-async fn attempt(service: &Service, desk: &Desk, sealer: &Sealer, senders: &[Account], job: &Job) -> Record {
+/// One attempt: sends, and says what is to be recorded; `None` when it was given up before the server got anything.
+async fn attempt(host: &Host, desk: &Desk, senders: &[Account], job: &Job) -> Option<Record> {
+    let service = &host.service;
     let sender = match choose(senders, job.wanted_sender) {
         Ok(sender) => sender,
-        Err(none) => return no_sender(service, job, none.to_string()),
+        Err(none) => return Some(no_sender(service, job, none.to_string())),
     };
     let password = match sender.password.as_str() {
         "" => Ok(None),
-        sealed => sealer.open(PASSWORD, sealed).map(Some),
+        sealed => host.sealer.open(PASSWORD, sealed).map(Some),
     };
     let email = Email {
         message_id: &job.message_id,
@@ -184,13 +216,15 @@ async fn attempt(service: &Service, desk: &Desk, sealer: &Sealer, senders: &[Acc
         (Err(error), _) => Outcome::Refused(0, error.to_string()),
         (_, Err(error)) => Outcome::Unreachable(error.to_string()),
         (Ok(email), Ok(password)) => {
-            send_within(desk.pace.limit(), &desk.connections, sender, password.as_ref(), &email).await
+            let stop = host.stop.cancelled();
+            send_within(desk.pace.limit(), &desk.connections, sender, password.as_ref(), &email, stop).await
         }
     };
     judge(service, job, sender.id, outcome)
 }
 
-/// An e-mail without a sender waits without using up its attempts, but not for ever.
+/// An e-mail without a sender waits without using up its attempts, but not for ever. Nobody looks at it until there is
+/// a sender: then it is woken.
 fn no_sender(service: &Service, job: &Job, detail: String) -> Record {
     let now = service.clock().now();
     let given_up = now >= job.patience_end;
@@ -199,19 +233,40 @@ fn no_sender(service: &Service, job: &Job, detail: String) -> Record {
         reply_code: 0,
         detail,
         state: if given_up { DeliveryState::Dead } else { DeliveryState::Failed },
-        next_attempt_time: (!given_up).then(|| now + wait(4).min(TimeDelta::minutes(5))),
+        next_attempt_time: (!given_up).then_some(job.patience_end),
         attempts_left: job.attempts_left + 1,
         sender: None,
+        waits_for_sender: !given_up,
     }
 }
 
-fn judge(service: &Service, job: &Job, sender: Uuid, outcome: Outcome) -> Record {
+/// The server does not let the sender in: that says nothing of the e-mail, so its attempts are not used up. It is tried
+/// again, ever more seldom, or when an e-mail sender is changed, and not for ever.
+fn not_let_in(service: &Service, job: &Job, sender: Uuid, (reply_code, detail): (i32, String)) -> Record {
+    let now = service.clock().now();
+    let given_up = now >= job.patience_end;
+    let tried = u32::try_from(job.attempts.len()).unwrap_or(u32::MAX);
+    Record {
+        outcome: AttemptOutcome::RefusedForNow,
+        reply_code,
+        detail,
+        state: if given_up { DeliveryState::Dead } else { DeliveryState::Failed },
+        next_attempt_time: (!given_up).then(|| now + wait(tried)),
+        attempts_left: job.attempts_left + 1,
+        sender: Some(sender),
+        waits_for_sender: !given_up,
+    }
+}
+
+fn judge(service: &Service, job: &Job, sender: Uuid, outcome: Outcome) -> Option<Record> {
     let (told, reply_code, detail) = match outcome {
         Outcome::Accepted(code) => (AttemptOutcome::Accepted, code, String::new()),
         Outcome::RefusedForNow(code, detail) => (AttemptOutcome::RefusedForNow, code, detail),
         Outcome::Refused(code, detail) => (AttemptOutcome::Refused, code, detail),
         Outcome::Unreachable(detail) => (AttemptOutcome::Unreachable, 0, detail),
         Outcome::Unknown(detail) => (AttemptOutcome::Unknown, 0, detail),
+        Outcome::NotLetIn(code, detail) => return Some(not_let_in(service, job, sender, (code, detail))),
+        Outcome::GivenUp => return None,
     };
     let state = match told {
         AttemptOutcome::Accepted => DeliveryState::Sent,
@@ -221,7 +276,7 @@ fn judge(service: &Service, job: &Job, sender: Uuid, outcome: Outcome) -> Record
     };
     let tried = u32::try_from(ATTEMPTS - job.attempts_left).unwrap_or(1);
     let next = (state == DeliveryState::Failed).then(|| service.clock().now() + wait(tried));
-    Record {
+    Some(Record {
         outcome: told,
         reply_code,
         detail,
@@ -229,6 +284,15 @@ fn judge(service: &Service, job: &Job, sender: Uuid, outcome: Outcome) -> Record
         next_attempt_time: next,
         attempts_left: job.attempts_left.max(0),
         sender: Some(sender),
+        waits_for_sender: false,
+    })
+}
+
+/// Puts back what was given up; what cannot be put back is repeated after its lease.
+async fn put_back(service: &Service, job: &Job) {
+    match queue::put_back(service.pool(), job, service.clock().now()).await {
+        Ok(_) => tracing::debug!(delivery = %job.id, "not sent: this process stops"),
+        Err(error) => tracing::warn!(delivery = %job.id, %error, "cannot put back a delivery; it waits for its lease"),
     }
 }
 
@@ -236,7 +300,7 @@ fn judge(service: &Service, job: &Job, sender: Uuid, outcome: Outcome) -> Record
 async fn keep(service: &Service, desk: &Desk, job: &Job, record: &Record) {
     let name = record.outcome.as_str_name().trim_start_matches("ATTEMPT_OUTCOME_").to_lowercase();
     metrics::counter!("concierge_delivery_attempts_total", "outcome" => name).increment(1);
-    let ends = tokio::time::Instant::now() + desk.pace.lease().to_std().unwrap_or_default();
+    let ends = Instant::now() + desk.pace.lease().to_std().unwrap_or_default();
     let mut pause = Duration::from_millis(50);
     loop {
         let now = service.clock().now();
@@ -252,7 +316,7 @@ async fn keep(service: &Service, desk: &Desk, job: &Job, record: &Record) {
                 tracing::warn!(delivery = %job.id, "somebody else has taken the delivery; what this attempt came to is lost");
                 return;
             }
-            Err(error) if tokio::time::Instant::now() + pause < ends => {
+            Err(error) if Instant::now() + pause < ends => {
                 tracing::warn!(delivery = %job.id, %error, "cannot record an attempt; trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(2));

@@ -14,6 +14,7 @@ use concierge_criteria::{Truth, eval};
 use concierge_model::criteria::{EventInput, Input, notification_schema, record};
 use concierge_proto::event::{Event, RecordChanged, TicketEvent, TicketEventKind};
 use concierge_proto::notification::EventType;
+use concierge_proto::record::datetime;
 use concierge_proto::ticket_rule::{Ticket, TicketActionVisibility};
 use concierge_runtime::feed::consumer::Effects;
 use concierge_runtime::feed::{payload, projection};
@@ -103,11 +104,13 @@ impl Telling {
         let Some(ticket) = &told.ticket else { return Ok(()) };
         keep_ticket(tx, ticket, told.version).await?;
         let definitions = self.definitions(tx).await?;
-        let logged = told.kinds().any(|kind| kind == TicketEventKind::Logged);
+        let logged = told.kinds().any(|kind| kind == TicketEventKind::Logged) || found_site(tx, told, ticket).await?;
         let happened: Vec<&Arc<Ready>> = definitions.iter().filter(|d| happened(d, told)).collect();
         if happened.is_empty() && !logged {
             return Ok(());
         }
+        // What is told days later is decided as it was then.
+        let time = event.time.as_ref().and_then(datetime).unwrap_or(tx.now);
         let fresh = self.fresh(tx).await?;
         let people = People::load(tx, ticket, &happened, logged).await?;
         if people.misses_any() && !fresh {
@@ -115,7 +118,7 @@ impl Telling {
             return Err(Error::UpstreamUnavailable { service: "directory" });
         }
         let happened: Vec<&Arc<Ready>> =
-            happened.into_iter().filter(|d| holds(d, told, ticket, &people, tx.now)).collect();
+            happened.into_iter().filter(|d| holds(d, told, ticket, &people, time)).collect();
         let matched: Vec<Matched<'_>> = happened
             .iter()
             .map(|definition| Matched { definition: definition.as_ref(), recipients: people.recipients(definition) })
@@ -163,6 +166,21 @@ async fn keep_ticket(tx: &mut Tx, ticket: &Ticket, version: i64) -> Result<(), E
     };
     projection::keep(tx.conn().await?, &change).await?;
     Ok(())
+}
+
+/// Whether only a second evaluation found the site of a new ticket, so that its contacts are to be told by default now:
+/// nobody was when it was logged. One round trip after a second evaluation that wrote the site, else none.
+async fn found_site(tx: &mut Tx, told: &TicketEvent, ticket: &Ticket) -> Result<bool, Error> {
+    let again = told.kinds().any(|kind| kind == TicketEventKind::Reevaluated);
+    if !again || ticket.site_id.is_empty() || !told.changed_fields.iter().any(|field| field == "ticket.site") {
+        return Ok(false);
+    }
+    let ticket_id: Uuid = ticket.id.parse().map_err(Error::internal)?;
+    let told_before =
+        sqlx::query_scalar("select exists (select from deliveries where ticket_id = $1 and definition_id is null)")
+            .bind(ticket_id);
+    let told_before: bool = told_before.fetch_one(tx.conn().await?).await?;
+    Ok(!told_before)
 }
 
 /// Whether what a definition waits for happened.

@@ -56,7 +56,8 @@ pub(super) struct People {
 }
 
 impl People {
-    /// Reads what is needed. Three or four round trips, however many people there are.
+    /// Reads what is needed. Three or four round trips, however many people there are; one or two more where the site
+    /// follows from the requester.
     pub(super) async fn load(
         tx: &mut Tx,
         ticket: &Ticket,
@@ -73,16 +74,14 @@ impl People {
             ticket: ticket.clone(),
             misses_any: false,
         };
-        if logged || happened.iter().any(|d| d.recipients.site_contacts.is_some()) {
-            let contacts = projection::naming::<SiteContact>(tx.conn().await?, &ticket.site_id).await?;
-            people.contacts =
-                contacts.into_iter().map(|c| c.record).filter(|contact| contact.site_id == ticket.site_id).collect();
-            // The order of assignment, so that everybody is always told in the same order.
-            people.contacts.sort_by(|a, b| a.id.cmp(&b.id));
-        }
+        let mut for_contacts = logged || happened.iter().any(|d| d.recipients.site_contacts.is_some());
         let mut asked: HashSet<String> = HashSet::new();
         let mut found: HashSet<String> = HashSet::new();
         loop {
+            if for_contacts && let Some(site_id) = people.site_id() {
+                people.read_contacts(tx, &site_id).await?;
+                for_contacts = false;
+            }
             let mut wanted = people.wanted(happened);
             wanted.retain(|id| !asked.contains(id));
             if wanted.is_empty() {
@@ -95,6 +94,24 @@ impl People {
         people.misses_any = asked.iter().any(|id| !found.contains(id) && *id != ticket.priority_id);
         people.facts = people.known.facts(&request_of(ticket), None);
         Ok(people)
+    }
+
+    /// The ticket's site. Where ticket-rule knew none, because it had not heard of the requester: that of the requester,
+    /// as soon as we know it.
+    fn site_id(&self) -> Option<String> {
+        if !self.ticket.site_id.is_empty() {
+            return Some(self.ticket.site_id.clone());
+        }
+        let site = self.known.facts(&request_of(&self.ticket), None).site;
+        site.map(|site| site.site_id)
+    }
+
+    /// The contacts of a site, in the order of their assignment, so that everybody is always told in the same order.
+    async fn read_contacts(&mut self, tx: &mut Tx, site_id: &str) -> Result<(), Error> {
+        let contacts = projection::naming::<SiteContact>(tx.conn().await?, site_id).await?;
+        self.contacts = contacts.into_iter().map(|c| c.record).filter(|contact| contact.site_id == site_id).collect();
+        self.contacts.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(())
     }
 
     /// The ids that are wanted as far as can be told from what is known.

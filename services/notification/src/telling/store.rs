@@ -139,7 +139,7 @@ pub(super) async fn insert(
         })
         .collect();
     for some in rows.chunks(ROWS) {
-        insert_deliveries(tx, (event_id, ticket_id, ticket.number), some).await?;
+        insert_deliveries(tx, (event_id, ticket_id, ticket.number), &event.traceparent, some).await?;
     }
     put_into_inboxes(tx, (event_id, ticket_id, ticket.number), &rows).await
 }
@@ -156,6 +156,7 @@ fn domain(senders: &[Account], wanted: Option<Uuid>) -> &str {
 async fn insert_deliveries(
     tx: &mut Tx,
     (event_id, ticket_id, ticket_number): (Uuid, Uuid, i64),
+    traceparent: &str,
     rows: &[Row<'_>],
 ) -> Result<(), Error> {
     if rows.is_empty() {
@@ -172,7 +173,8 @@ async fn insert_deliveries(
         "insert into deliveries (id, event_id, event_type, ticket_id, ticket_number, definition_id, recipient_kind,
              recipient_role, user_id, agent_id, address, channel, state, reason, other_definition_id, subject,
              message_id, attempts, attempt_count, next_attempt_time, sent_time, create_time, update_time, version,
-             person, recipient_name, body_html, wanted_sender_id, due_time, attempts_left, patience_end) ",
+             person, recipient_name, body_html, wanted_sender_id, due_time, attempts_left, patience_end,
+             traceparent) ",
     );
     sql.push_values(rows, |mut values, row| {
         let (planned, person) = (row.planned, &row.planned.person);
@@ -211,7 +213,8 @@ async fn insert_deliveries(
             .push_bind(planned.definition.and_then(|d| d.sender))
             .push_bind(pending.then_some(now))
             .push_bind(ATTEMPTS)
-            .push_bind(now + PATIENCE);
+            .push_bind(now + PATIENCE)
+            .push_bind(traceparent.to_owned());
     });
     sql.build().persistent(false).execute(tx.conn().await?).await?;
     Ok(())

@@ -51,10 +51,13 @@ impl Words<'_> {
             Placeholder::TicketClosedTime => self.time(ticket.closed_time.as_ref()),
             Placeholder::TicketResponseDueTime => self.time(ticket.response_due_time.as_ref()),
             Placeholder::TicketResolutionDueTime => self.time(ticket.resolution_due_time.as_ref()),
-            Placeholder::UserName => name(|n| &n.user),
+            // Whom ticket-rule had not heard of we may know.
+            Placeholder::UserName => or(name(|n| &n.user), || self.facts.user.as_ref().map(|user| user.name.clone())),
             Placeholder::UserEmail => self.facts.user.as_ref().map(|u| u.primary_email.clone()).unwrap_or_default(),
-            Placeholder::SiteName => name(|n| &n.site),
-            Placeholder::CustomerName => name(|n| &n.customer),
+            Placeholder::SiteName => or(name(|n| &n.site), || self.facts.site.as_ref().map(|site| site.name.clone())),
+            Placeholder::CustomerName => {
+                or(name(|n| &n.customer), || self.facts.customer.as_ref().map(|customer| customer.name.clone()))
+            }
             Placeholder::ActionText => self.action().map(|action| action.text.clone()).unwrap_or_default(),
             Placeholder::ActionAuthor => self.action().map(|action| action.author_name.clone()).unwrap_or_default(),
             Placeholder::RuleName => self.rules(|rule| rule.rule_id == self.rule_id),
@@ -104,6 +107,10 @@ impl Words<'_> {
         let zone: Tz = self.facts.time_zone.parse().unwrap_or(Tz::UTC);
         time.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string()
     }
+}
+
+fn or(text: String, other: impl FnOnce() -> Option<String>) -> String {
+    if text.is_empty() { other().unwrap_or_default() } else { text }
 }
 
 /// `TICKET_SOURCE_IN_PERSON` is `In person`.

@@ -141,6 +141,38 @@ async fn credentials_without_tls_are_refused() {
 }
 
 #[tokio::test]
+async fn a_private_authority_is_trusted_by_the_sender_that_names_it_and_by_no_other() {
+    let world = World::without_sender().await;
+    let server = SmtpServer::start_with(Security::Tls).await;
+    let private = EmailSender {
+        host: "localhost".to_owned(),
+        port: Some(server.address.port().into()),
+        security: EmailSecurity::Tls.into(),
+        ca_certificate: server.root.clone(),
+        ..world.sender()
+    };
+    for wrong in ["no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let sender = EmailSender { ca_certificate: wrong.to_owned(), ..private.clone() };
+        let refused = create(&world, sender).await.unwrap_err();
+        assert_eq!(
+            (refused.code(), fields(&refused)),
+            (Code::InvalidArgument, vec!["email_sender.ca_certificate".to_owned()])
+        );
+    }
+    let created = create(&world, private.clone()).await.unwrap();
+    assert_eq!(created.ca_certificate, server.root);
+    send_test(&world, &created.id).await.unwrap();
+    let other = EmailSender { name: "Other".to_owned(), ca_certificate: String::new(), ..private };
+    let other = create(&world, other).await.unwrap();
+    assert_eq!(reason(&send_test(&world, &other.id).await.unwrap_err()), "EMAIL_SERVER_UNREACHABLE");
+    let emptied = EmailSender { ca_certificate: String::new(), etag: String::new(), ..created.clone() };
+    update(&world, emptied, &["ca_certificate"]).await.unwrap();
+    // Nothing goes over a connection that was trusted before.
+    assert_eq!(reason(&send_test(&world, &created.id).await.unwrap_err()), "EMAIL_SERVER_UNREACHABLE");
+    assert_eq!(server.mails().len(), 1);
+}
+
+#[tokio::test]
 async fn a_sender_that_a_definition_names_cannot_be_deleted() {
     let mut world = World::without_sender().await;
     let sender = world.create_sender().await;
@@ -168,6 +200,80 @@ async fn a_test_email_is_sent_at_once_and_once_a_request() {
     assert_eq!((mails.len(), mails[0].message_id(), mails[0].to.len()), (1, sent.message_id, 1));
     let attempt = sent.attempt.unwrap();
     assert_eq!((attempt.outcome(), attempt.reply_code), (AttemptOutcome::Accepted, 250));
+}
+
+#[tokio::test]
+async fn concurrent_repeats_of_a_test_email_send_one_and_a_failure_is_not_kept() {
+    let mut world = World::without_sender().await;
+    let sender = world.create_sender().await;
+    let request = SendTestEmailRequest {
+        id: sender.id.clone(),
+        to_address: "ann@example.org".to_owned(),
+        request_id: request_id(),
+    };
+    world.smtp.fail(Fault::Reply(Step::RcptTo, 550));
+    assert_eq!(reason(&world.senders().send_test_email(request.clone()).await.unwrap_err()), "EMAIL_REFUSED");
+    let calls = (0..5).map(|_| {
+        let (mut senders, request) = (world.senders(), request.clone());
+        async move { senders.send_test_email(request).await.unwrap().into_inner() }
+    });
+    let answers: Vec<SendTestEmailResponse> = futures::future::join_all(calls).await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(world.smtp.mails().len(), 1);
+    let other = SendTestEmailRequest { to_address: "bob@example.org".to_owned(), ..request };
+    let reused = world.senders().send_test_email(other).await.unwrap_err();
+    assert_eq!((reused.code(), reason(&reused)), (Code::InvalidArgument, "REQUEST_ID_REUSED".to_owned()));
+}
+
+#[tokio::test]
+async fn a_test_email_whose_process_died_is_sent_again_by_a_repeat_as_the_same_email() {
+    let mut world = World::without_sender().await;
+    let sender = world.create_sender().await;
+    world.smtp.fail(Fault::Silence(Step::Message));
+    let request =
+        SendTestEmailRequest { id: sender.id, to_address: "ann@example.org".to_owned(), request_id: request_id() };
+    let (mut senders, first) = (world.senders(), request.clone());
+    let call = tokio::spawn(async move { senders.send_test_email(first).await });
+    world.smtp.wait_for(1).await;
+    // As when the process dies: nobody records what became of it.
+    sqlx::query("update test_emails set lease = gen_random_uuid()").execute(world.service().pool()).await.unwrap();
+    call.abort();
+    let (mut senders, repeat) = (world.senders(), request.clone());
+    let repeat = tokio::spawn(async move { senders.send_test_email(repeat).await });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!repeat.is_finished(), "while somebody may be sending it, a repeat waits");
+    world.suite.clock.advance(chrono::TimeDelta::seconds(16));
+    let answer = repeat.await.unwrap().unwrap().into_inner();
+    let ids: Vec<String> = world.smtp.mails().iter().map(concierge_testkit::smtp::Mail::message_id).collect();
+    assert_eq!(ids, [answer.message_id.clone(), answer.message_id]);
+}
+
+#[tokio::test]
+async fn test_emails_to_a_server_that_says_nothing_keep_nobody_waiting() {
+    let mut world = World::without_sender().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let sender = create(&world, EmailSender { port: Some(port.into()), ..world.sender() }).await.unwrap();
+    // As many as there are connections to the database.
+    let connections = world.service().pool().options().get_max_connections();
+    let calls: Vec<_> = (0..connections)
+        .map(|_| {
+            let (mut senders, id) = (world.senders(), sender.id.clone());
+            let request =
+                SendTestEmailRequest { id, to_address: "ann@example.org".to_owned(), request_id: request_id() };
+            tokio::spawn(async move { senders.send_test_email(request).await })
+        })
+        .collect();
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        let accepted = tokio::time::timeout(std::time::Duration::from_secs(8), silent.accept());
+        open.push(accepted.await.expect("every call reaches the server").unwrap());
+    }
+    let get = world.senders().get_email_sender(GetEmailSenderRequest { id: sender.id.clone() }).await;
+    assert_eq!(get.unwrap().into_inner().email_sender.unwrap().id, sender.id);
+    let name = EmailSender { name: "Other".to_owned(), ..sender };
+    update(&world, name, &["name"]).await.unwrap();
+    assert!(calls.iter().all(|call| !call.is_finished()), "the others answered while these were waiting");
 }
 
 #[tokio::test]

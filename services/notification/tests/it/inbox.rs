@@ -223,3 +223,89 @@ async fn a_reader_that_takes_nothing_is_ended() {
     let mut again = watch(&mut as_user(&world, &ann), seen).await;
     assert_eq!(next(&mut again).await.position, seen + 1);
 }
+
+/// Puts so many items of so many bytes into a user's inbox.
+async fn fill(world: &mut World, user: &User, items: i32, bytes: i32) {
+    let pool = world.service().pool().clone();
+    sqlx::query(
+        "insert into inbox_items (id, position, user_id, delivery_id, event_id, event_type, ticket_id, ticket_number,
+             subject, body_html, create_time, update_time, version)
+         select gen_random_uuid(), n, $1, gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), n, 's',
+             repeat('x', $3), now(), now(), 1
+         from generate_series(1, $2) n",
+    )
+    .bind(uuid(&user.id))
+    .bind(items)
+    .bind(bytes)
+    .execute(&pool)
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_page_ends_before_it_is_too_large_for_a_message_and_the_next_goes_on() {
+    let (mut world, ann, _) = world().await;
+    fill(&mut world, &ann, 70, 100_000).await;
+    let mut client = as_user(&world, &ann);
+    let mut pages = Vec::new();
+    let mut seen: Vec<i64> = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListInboxItemsRequest { page_size: 1_000, page_token, ..Default::default() };
+        let answer = client.list_inbox_items(request).await.unwrap().into_inner();
+        assert_eq!(answer.unread_count, 70);
+        pages.push(answer.inbox_items.len());
+        seen.extend(answer.inbox_items.iter().map(|item| item.position));
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, (1..=70).rev().collect::<Vec<i64>>());
+    // 3 MiB hold 31 of them.
+    assert_eq!(pages, [31, 31, 8]);
+
+    // What is small comes in one page, however it is read; a page is as long as was asked for.
+    let bob = world.user("Bob Ray", "bob@example.org").await;
+    fill(&mut world, &bob, 600, 10).await;
+    let mut client = as_user(&world, &bob);
+    for (page_size, expected) in [(0, 50), (7, 7), (333, 333), (1_000, 600)] {
+        let request = ListInboxItemsRequest { page_size, ..Default::default() };
+        let answer = client.list_inbox_items(request).await.unwrap().into_inner();
+        assert_eq!((answer.inbox_items.len(), answer.next_page_token.is_empty()), (expected, expected == 600));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_reads_what_is_large_in_parts_and_leaves_nothing_out() {
+    let (mut world, ann, _) = world().await;
+    fill(&mut world, &ann, 130, 20_000).await;
+    let mut stream = watch(&mut as_user(&world, &ann), 0).await;
+    for expected in 1..=130 {
+        assert_eq!(next(&mut stream).await.position, expected);
+    }
+}
+
+#[tokio::test]
+async fn one_caller_has_twenty_streams_at_most_and_another_still_has_its_own() {
+    let (world, ann, agent) = world().await;
+    let mut client = as_user(&world, &ann);
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(watch(&mut client, 0).await);
+    }
+    let refused = client.watch_inbox(WatchInboxRequest { after_position: 0 }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.get_error_details().error_info().unwrap().reason, "OVERLOADED");
+    assert!(refused.get_error_details().retry_info().is_some());
+    watch(&mut as_agent(&world, &agent), 0).await;
+    // One that ended makes room.
+    streams.pop();
+    for _ in 0..500 {
+        if client.watch_inbox(WatchInboxRequest { after_position: 0 }).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the stream that ended still counts");
+}

@@ -8,6 +8,8 @@ mod notification_definition;
 mod popup;
 mod popup_desk;
 mod popup_note;
+mod retention;
 mod sending;
+mod slow_smtp;
 mod telling;
 mod world;

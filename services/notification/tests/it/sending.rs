@@ -11,7 +11,8 @@ use concierge_proto::notification::{
 use concierge_testkit::request_id;
 use concierge_testkit::smtp::{Fault, Security, SmtpServer, Step};
 
-use crate::world::{World, definition};
+use crate::slow_smtp::SlowSmtp;
+use crate::world::{World, definition, uuid};
 
 /// A world in which every new ticket is told to one address.
 async fn world() -> World {
@@ -198,7 +199,11 @@ async fn without_a_sender_an_email_waits_says_so_and_goes_when_there_is_one() {
     let waiting = one(&world, &event, DeliveryState::Failed).await;
     assert_eq!(outcomes(&waiting), [AttemptOutcome::NoSender]);
     assert_eq!(waiting.attempts[0].detail, "no e-mail sender is enabled");
-    assert!(waiting.next_attempt_time.is_some());
+    // Nobody looks at it in vain meanwhile.
+    world.suite.clock.advance(TimeDelta::days(2));
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let still = one(&world, &event, DeliveryState::Failed).await;
+    assert_eq!((still.attempt_count, still.next_attempt_time), (1, waiting.next_attempt_time));
     world.create_sender().await;
     let sent = one(&world, &event, DeliveryState::Sent).await;
     assert_eq!(outcomes(&sent), [AttemptOutcome::NoSender, AttemptOutcome::Accepted]);
@@ -329,8 +334,122 @@ async fn a_wrong_password_is_told_without_being_repeated_and_the_email_waits_for
         update_mask: Some(prost_types::FieldMask { paths: vec!["password".to_owned()] }),
         request_id: request_id(),
     };
+    // That says nothing of the e-mail: it waits, ever longer, and its attempts are not used up.
+    for attempt in 2..=14 {
+        world.suite.clock.advance(TimeDelta::hours(2));
+        world.until(&event, |all| all[0].attempt_count == attempt && all[0].state() == DeliveryState::Failed).await;
+    }
+    // It goes as soon as somebody mends the password.
     world.senders().update_email_sender(update).await.unwrap();
-    world.suite.clock.advance(TimeDelta::seconds(10));
     one(&world, &event, DeliveryState::Sent).await;
     assert_eq!(server.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn an_email_whose_sender_is_let_in_nowhere_for_days_is_given_up() {
+    let (mut world, server, sender) = secured(Security::Tls).await;
+    assert!(world.desk().trust(&server.root));
+    create(&world, &EmailSender { password: "hunter2".to_owned(), ..sender }).await;
+    tell_list(&mut world, "").await;
+    let (_, event) = world.logged(None).await;
+    one(&world, &event, DeliveryState::Failed).await;
+    world.suite.clock.advance(TimeDelta::days(4));
+    let dead = one(&world, &event, DeliveryState::Dead).await;
+    assert_eq!((dead.attempts.len(), dead.attempts[1].reply_code), (2, 535));
+}
+
+/// The state of the delivery of an event, how many attempts were begun, and how many are left: read from the database,
+/// as nothing else answers after a stop.
+async fn stored(world: &mut World, event: &str) -> (i32, i64, i32) {
+    let pool = world.service().pool().clone();
+    sqlx::query_as("select state, attempt_count, attempts_left from deliveries where event_id = $1")
+        .bind(uuid(event))
+        .fetch_one(&pool)
+        .await
+        .unwrap()
+}
+
+async fn until_stored(world: &mut World, event: &str, state: DeliveryState) -> (i64, i32) {
+    for _ in 0..1_000 {
+        let (now, begun, left) = stored(world, event).await;
+        if now == i32::from(state) {
+            return (begun, left);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the delivery never became {state:?}: {:?}", stored(world, event).await);
+}
+
+#[tokio::test]
+async fn a_stop_puts_back_what_no_server_got_as_if_it_had_never_begun() {
+    let mut world = world().await;
+    world.smtp.fail(Fault::Silence(Step::RcptTo));
+    let (_, event) = world.logged(None).await;
+    one(&world, &event, DeliveryState::Started).await;
+    world.suite.service("notification").host.stop.cancel();
+    assert_eq!(until_stored(&mut world, &event, DeliveryState::Pending).await, (0, 12));
+    world.suite.restart::<Notification>().await;
+    let sent = one(&world, &event, DeliveryState::Sent).await;
+    assert_eq!((outcomes(&sent), sent.attempt_count), (vec![AttemptOutcome::Accepted], 1));
+    assert_eq!(world.smtp.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_ends_what_a_server_is_getting_and_takes_nothing_new() {
+    let mut world = World::without_sender().await;
+    let slow = SlowSmtp::start().await;
+    create(&world, &EmailSender { port: Some(slow.port.into()), ..world.sender() }).await;
+    tell_list(&mut world, "").await;
+    let (_, event) = world.logged(None).await;
+    slow.has(1).await;
+    world.suite.service("notification").host.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(stored(&mut world, &event).await.0, i32::from(DeliveryState::Started));
+    // Made due behind its back.
+    let pool = world.service().pool().clone();
+    sqlx::query(
+        "insert into deliveries select (jsonb_populate_record(d, jsonb_build_object('id', gen_random_uuid(),
+             'event_id', '00000000-0000-0000-0000-000000000007', 'state', 1, 'lease', null, 'attempt_count', 0,
+             'due_time', d.create_time))).* from deliveries d",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    slow.answer(2);
+    until_stored(&mut world, &event, DeliveryState::Sent).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(stored(&mut world, "00000000-0000-0000-0000-000000000007").await.0, 1);
+}
+
+#[tokio::test]
+async fn connections_of_a_sender_that_is_gone_are_closed() {
+    let mut world = World::without_sender().await;
+    let slow = SlowSmtp::start().await;
+    slow.answer(1);
+    let sender = create(&world, &EmailSender { port: Some(slow.port.into()), ..world.sender() }).await;
+    tell_list(&mut world, "").await;
+    let (_, event) = world.logged(None).await;
+    one(&world, &event, DeliveryState::Sent).await;
+    assert_eq!(slow.lost(), 0, "it is kept for the next e-mail");
+    let delete = concierge_proto::notification::DeleteEmailSenderRequest {
+        id: sender.id,
+        etag: String::new(),
+        request_id: request_id(),
+    };
+    world.senders().delete_email_sender(delete).await.unwrap();
+    slow.has_lost(1).await;
+}
+
+#[tokio::test]
+async fn an_email_is_sent_in_the_trace_of_what_it_tells_of() {
+    let mut world = world().await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let ticket = world.ticket(None);
+    let told = world.event(&ticket, &[concierge_proto::event::TicketEventKind::Logged]);
+    let now = concierge_runtime::clock::Clock::now(&*world.suite.clock);
+    let event = world.told_at(&told, now, trace).await;
+    one(&world, &event, DeliveryState::Sent).await;
+    let kept: String =
+        sqlx::query_scalar("select traceparent from deliveries").fetch_one(world.service().pool()).await.unwrap();
+    assert_eq!(kept, trace);
 }

@@ -13,7 +13,8 @@ use concierge_proto::notification::{
     RecipientKind, RecipientRole, SiteContactRecipients,
 };
 use concierge_proto::record::timestamp;
-use concierge_proto::ticket_rule::{EvaluationSummary, RuleMatch, TicketAction, TicketActionVisibility};
+use concierge_proto::ticket_rule::{EvaluationSummary, RuleMatch, Ticket, TicketAction, TicketActionVisibility};
+use concierge_runtime::clock::Clock as _;
 
 use crate::world::{World, definition, id};
 
@@ -552,4 +553,117 @@ async fn each_event_has_its_effect_once_however_often_the_consumer_is_killed() {
         .await
         .unwrap();
     assert_eq!(positions, (1..=50).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn contacts_are_told_of_a_ticket_whose_site_ticket_rule_did_not_know() {
+    let mut world = World::new().await;
+    let ann = world.user("Ann Lee", "ann@example.org").await;
+    world.contact(&ann, "").await;
+    let (_, event) = world.logged(None).await;
+    world.settled(&event).await;
+    // Directory tells of somebody while nobody hears it, and is away when a ticket of theirs is logged: it has no site
+    // and no customer.
+    world.suite.service("notification").host.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.suite.kill("notification");
+    let unheard = User { id: id(), name: "Cy New".to_owned(), ..ann.clone() };
+    world.heard(&unheard).await;
+    world.numbered("directory").await;
+    world.suite.kill("directory");
+    world.suite.restart::<Notification>().await;
+    let whole = world.ticket(Some(&unheard));
+    let ticket = Ticket { site_id: String::new(), customer_id: String::new(), ..whole.clone() };
+    let logged = TicketEvent { names: None, ..world.event(&ticket, &[TicketEventKind::Logged]) };
+    let event = world.told(&logged).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.deliveries_where(&format!("event_id = \"{event}\"")).await, []);
+    world.restart_directory().await;
+    let deliveries = world.settled(&event).await;
+    assert_eq!(deliveries.len(), 2);
+    assert!(deliveries.iter().all(|d| d.user_id == ann.id && d.reason() == DeliveryReason::DefaultNotification));
+    let mail = world.smtp.wait_for(2).await.pop().unwrap();
+    assert!(mail.data.contains("Berlin") && mail.data.contains("Cy New"), "{}", mail.data);
+
+    // The second evaluation fills the site in: they know already.
+    let kinds = [TicketEventKind::Updated, TicketEventKind::Reevaluated];
+    let changed_fields = vec!["ticket.customer".to_owned(), "ticket.site".to_owned()];
+    let event = world.told(&TicketEvent { version: 2, changed_fields, ..world.event(&whole, &kinds) }).await;
+    world.all_told().await;
+    assert_eq!(world.deliveries_where(&format!("event_id = \"{event}\"")).await, []);
+}
+
+#[tokio::test]
+async fn contacts_are_told_once_when_only_a_second_evaluation_finds_the_site() {
+    let mut world = World::new().await;
+    let ann = world.user("Ann Lee", "ann@example.org").await;
+    world.contact(&ann, "").await;
+    // Directory answers, and knows nobody of that id.
+    let whole = world.ticket(Some(&User { id: id(), ..ann.clone() }));
+    let ticket = Ticket { site_id: String::new(), customer_id: String::new(), ..whole.clone() };
+    let event = world.told(&world.event(&ticket, &[TicketEventKind::Logged])).await;
+    world.all_told().await;
+    assert_eq!(world.deliveries_where(&format!("event_id = \"{event}\"")).await, []);
+    for (version, expected) in [(2, 2), (3, 0)] {
+        let kinds = [TicketEventKind::Updated, TicketEventKind::Reevaluated];
+        let changed_fields = vec!["ticket.site".to_owned()];
+        let event = world.told(&TicketEvent { version, changed_fields, ..world.event(&whole, &kinds) }).await;
+        world.all_told().await;
+        let deliveries = world.deliveries_where(&format!("event_id = \"{event}\"")).await;
+        assert_eq!(deliveries.len(), expected);
+        assert!(deliveries.iter().all(|d| d.reason() == DeliveryReason::DefaultNotification));
+    }
+}
+
+#[tokio::test]
+async fn criteria_see_the_time_of_what_happened() {
+    let mut world = World::new().await;
+    let ann = world.user("Ann Lee", "ann@example.org").await;
+    world
+        .define(NotificationDefinition {
+            criteria: criterion("ticket.age_minutes", Operator::Less, Kind::Number(5)),
+            channels: vec![Channel::Inbox.into()],
+            ..definition("At once", requester())
+        })
+        .await;
+    // Heard two hours late.
+    let then = world.suite.clock.now() - chrono::TimeDelta::hours(2);
+    let ticket = Ticket { logged_time: Some(timestamp(then)), ..world.ticket(Some(&ann)) };
+    let logged = world.event(&ticket, &[TicketEventKind::Logged]);
+    let event = world.told_at(&logged, then, "").await;
+    assert_eq!(world.settled(&event).await.len(), 1);
+}
+
+#[tokio::test]
+async fn contacts_are_found_without_a_look_at_the_tickets_of_their_site() {
+    let mut world = World::new().await;
+    let ann = world.user("Ann Lee", "ann@example.org").await;
+    world.contact(&ann, "").await;
+    let (_, event) = world.logged(Some(&ann)).await;
+    world.settled(&event).await;
+    let pool = world.service().pool().clone();
+    let refs: Vec<Vec<uuid::Uuid>> =
+        sqlx::query_scalar("select refs from projections where record_type = 'ticket'").fetch_all(&pool).await.unwrap();
+    assert!(refs.len() == 1 && refs[0].is_empty(), "{refs:?}");
+    // As `naming` asks, where there is enough to make a scan of all dear.
+    sqlx::query(
+        "insert into projections (record_type, record_id, version, deleted, refs, record, update_time)
+         select 'user', gen_random_uuid(), 1, false, array[$1], ''::bytea, now() from generate_series(1, 5000)
+         union all select 'site_contact', gen_random_uuid(), 1, false, array[gen_random_uuid()], ''::bytea, now()
+         from generate_series(1, 5000)",
+    )
+    .bind(crate::world::uuid(&world.site.id))
+    .execute(&pool)
+    .await
+    .unwrap();
+    sqlx::query("analyze projections").execute(&pool).await.unwrap();
+    let plan: Vec<String> = sqlx::query_scalar(
+        "explain select record, version, deleted from projections
+         where record_type = 'site_contact' and refs @> array[$1] and not deleted order by record_id",
+    )
+    .bind(crate::world::uuid(&world.site.id))
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert!(plan.iter().any(|line| line.contains("projections_site_contacts")), "{plan:#?}");
 }

@@ -1,6 +1,9 @@
 //! A small world: the feeds of directory and ticket-rule, told what a test says, an e-mail server, and notification.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use concierge_notification::{Desk, Notification};
 use concierge_proto::Record;
@@ -19,7 +22,7 @@ use concierge_proto::record::timestamp;
 use concierge_proto::ticket_rule::{StatusCategory, Ticket, TicketSource, TicketTypeUse};
 use concierge_runtime::clock::Clock as _;
 use concierge_runtime::program::{Host, Program, Task};
-use concierge_runtime::{Service, type_url};
+use concierge_runtime::{Call, Service, type_url};
 use concierge_testkit::smtp::SmtpServer;
 use concierge_testkit::{Api, Suite, request_id};
 use prost_types::Any;
@@ -152,8 +155,16 @@ impl World {
 
     /// Ticket-rule tells of a ticket; returns the event's id.
     pub(crate) async fn told(&mut self, event: &TicketEvent) -> String {
+        let now = self.suite.clock.now();
+        self.told_at(event, now, "").await
+    }
+
+    /// Ticket-rule tells of what happened to a ticket then, in a trace.
+    pub(crate) async fn told_at(&mut self, event: &TicketEvent, time: DateTime<Utc>, traceparent: &str) -> String {
         let service = self.suite.service("ticket-rule").host.service.clone();
         let mut tx = service.begin().await.unwrap();
+        tx.now = time;
+        tx.call = Arc::new(Call { traceparent: traceparent.to_owned(), ..(*tx.call).clone() });
         let subject = format!("ticket/{}", event.ticket.as_ref().unwrap().id);
         let id = tx.emit("ticket.logged", &subject, event).await.unwrap();
         service.commit(tx).await.unwrap();
@@ -284,6 +295,22 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the deliveries never became so: {:#?}", self.deliveries_where(&filter).await);
+    }
+
+    /// Waits until everything that a service told so far can be heard.
+    pub(crate) async fn numbered(&mut self, service: &'static str) {
+        let pool = self.suite.service(service).host.service.pool().clone();
+        for _ in 0..1_000 {
+            let waiting: i64 = sqlx::query_scalar("select count(*) from outbox where position is null")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
+            if waiting == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("events of {service} were not numbered");
     }
 
     /// Waits until everything that ticket-rule told so far has had its effect.
