@@ -2,9 +2,10 @@
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use concierge_model::requester::request_of;
 use concierge_proto::directory::{GetRequesterFactsRequest, RequesterFacts};
 use concierge_proto::notification::{ListPopupsRequest, ListPopupsResponse, Popup, PopupKind};
-use concierge_proto::ticket_rule::{Ticket, TicketDraft};
+use concierge_proto::ticket_rule::TicketDraft;
 use concierge_proto::{Permission, Violations};
 use concierge_runtime::html::sanitize;
 use concierge_runtime::{Call, Error};
@@ -77,7 +78,7 @@ async fn ticket(service: &Notification, id: &str) -> Result<Opened, Error> {
             .await?
             .ok_or(Error::UpstreamUnavailable { service: "ticket-rule" })?,
     };
-    let ids = requester(&ticket);
+    let ids = request_of(&ticket);
     let facts = facts::ask(&service.host, &ids).await?;
     Ok(Opened {
         ids,
@@ -86,14 +87,6 @@ async fn ticket(service: &Notification, id: &str) -> Result<Opened, Error> {
         customer_important: ticket.customer_important(),
         rules,
     })
-}
-
-fn requester(ticket: &Ticket) -> GetRequesterFactsRequest {
-    GetRequesterFactsRequest {
-        user_id: ticket.user_id.clone(),
-        site_id: ticket.site_id.clone(),
-        customer_id: ticket.customer_id.clone(),
-    }
 }
 
 /// A draft, with the site and the customer that it would get if it were logged now.
@@ -107,7 +100,7 @@ async fn draft(service: &Notification, draft: TicketDraft) -> Result<Opened, Err
     let (evaluated, facts) = tokio::join!(rules::of_draft(host, draft), facts::ask(host, &asked));
     let ((rules, logged), mut facts) = (evaluated?, facts?);
     let mut ids = match &logged {
-        Some(ticket) => requester(ticket),
+        Some(ticket) => request_of(ticket),
         None => asked,
     };
     if ids.site_id.is_empty() {

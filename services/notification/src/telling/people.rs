@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use concierge_model::requester::Known;
+use concierge_model::requester::{Known, request_of};
 use concierge_proto::Record;
 use concierge_proto::directory::{
     Agent, Customer, GetRequesterFactsRequest, RequesterFacts, Site, SiteContact, Team, User, UserRole,
@@ -282,14 +282,6 @@ fn address(address: &str) -> Person {
         address: address.to_owned(),
         active: true,
         never_send_emails: false,
-    }
-}
-
-fn request_of(ticket: &Ticket) -> GetRequesterFactsRequest {
-    GetRequesterFactsRequest {
-        user_id: ticket.user_id.clone(),
-        site_id: ticket.site_id.clone(),
-        customer_id: ticket.customer_id.clone(),
     }
 }
 

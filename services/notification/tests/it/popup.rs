@@ -273,8 +273,6 @@ async fn shows_the_popups_of_the_rules_that_matched_a_ticket_each_once_with_its_
     rename(&desk, &ticket, "The printer burnt the mail").await;
     // In the order in which they ran when they matched last: the same precedence, so in that of their creation.
     assert_eq!(texts(&desk.of_ticket(&ticket).await), ["Ask for the room", "Ask for the address"]);
-    // And from memory.
-    assert_eq!(texts(&desk.of_ticket(&ticket).await), ["Ask for the room", "Ask for the address"]);
 }
 
 #[tokio::test]
@@ -328,7 +326,15 @@ async fn shows_what_it_knows_while_ticket_rule_is_away() {
     let ticket = desk.log(ann.ticket("printer")).await;
     desk.hear(&ticket).await;
     desk.suite.kill("ticket-rule");
-    let away = desk.list(ListPopupsRequest { ticket_id: ticket.id.clone(), draft: None }).await.unwrap();
+    let mut away = Default::default();
+    for _ in 0..100 {
+        // A connection that was open answers until it has heard of the end.
+        away = desk.list(ListPopupsRequest { ticket_id: ticket.id.clone(), draft: None }).await.unwrap();
+        if away.rules_missing {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     assert_eq!((kinds(&away.popups), away.rules_missing), (vec![PopupKind::VipUser, PopupKind::Note], true));
     let away = desk.list(of(TicketDraft { summary: "printer".into(), ..ann.draft() })).await.unwrap();
     assert_eq!((kinds(&away.popups), away.rules_missing), (vec![PopupKind::VipUser, PopupKind::Note], true));
