@@ -245,7 +245,7 @@ async fn fill(world: &mut World, user: &User, items: i32, bytes: i32) {
 #[tokio::test]
 async fn a_page_ends_before_it_is_too_large_for_a_message_and_the_next_goes_on() {
     let (mut world, ann, _) = world().await;
-    fill(&mut world, &ann, 70, 100_000).await;
+    fill(&mut world, &ann, 40, 100_000).await;
     let mut client = as_user(&world, &ann);
     let mut pages = Vec::new();
     let mut seen: Vec<i64> = Vec::new();
@@ -253,7 +253,7 @@ async fn a_page_ends_before_it_is_too_large_for_a_message_and_the_next_goes_on()
     loop {
         let request = ListInboxItemsRequest { page_size: 1_000, page_token, ..Default::default() };
         let answer = client.list_inbox_items(request).await.unwrap().into_inner();
-        assert_eq!(answer.unread_count, 70);
+        assert_eq!(answer.unread_count, 40);
         pages.push(answer.inbox_items.len());
         seen.extend(answer.inbox_items.iter().map(|item| item.position));
         page_token = answer.next_page_token;
@@ -261,9 +261,9 @@ async fn a_page_ends_before_it_is_too_large_for_a_message_and_the_next_goes_on()
             break;
         }
     }
-    assert_eq!(seen, (1..=70).rev().collect::<Vec<i64>>());
+    assert_eq!(seen, (1..=40).rev().collect::<Vec<i64>>());
     // 3 MiB hold 31 of them.
-    assert_eq!(pages, [31, 31, 8]);
+    assert_eq!(pages, [31, 9]);
 
     // What is small comes in one page, however it is read; a page is as long as was asked for.
     let bob = world.user("Bob Ray", "bob@example.org").await;
@@ -279,7 +279,7 @@ async fn a_page_ends_before_it_is_too_large_for_a_message_and_the_next_goes_on()
 #[tokio::test]
 async fn a_stream_reads_what_is_large_in_parts_and_leaves_nothing_out() {
     let (mut world, ann, _) = world().await;
-    fill(&mut world, &ann, 130, 20_000).await;
+    fill(&mut world, &ann, 130, 10_000).await;
     let mut stream = watch(&mut as_user(&world, &ann), 0).await;
     for expected in 1..=130 {
         assert_eq!(next(&mut stream).await.position, expected);

@@ -9,17 +9,18 @@ use concierge_proto::common::{CriteriaGroup, Criterion, CriterionValue, GroupKin
 use concierge_proto::directory::team_service_client::TeamServiceClient;
 use concierge_proto::directory::{CreateTeamRequest, DeleteTeamRequest, Team};
 use concierge_proto::notification::notification_definition_service_client::NotificationDefinitionServiceClient;
+use concierge_proto::notification::popup_note_service_client::PopupNoteServiceClient;
 use concierge_proto::notification::{
-    Channel, CreateNotificationDefinitionRequest, DeleteNotificationDefinitionRequest, EventType,
-    GetNotificationDefinitionRequest, ListEventTypesRequest, ListNotificationDefinitionsRequest,
-    NotificationDefinition, NotificationRecipients, SiteContactRecipients, UndeleteNotificationDefinitionRequest,
-    UpdateNotificationDefinitionRequest,
+    Channel, CreateNotificationDefinitionRequest, CreatePopupNoteRequest, DeleteNotificationDefinitionRequest,
+    EventType, GetNotificationDefinitionRequest, ListEventTypesRequest, ListNotificationDefinitionsRequest,
+    NotificationDefinition, NotificationRecipients, PopupNote, SiteContactRecipients,
+    UndeleteNotificationDefinitionRequest, UpdateNotificationDefinitionRequest,
 };
 use concierge_testkit::{Api, Suite, request_id};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::world::{definition, id};
+use crate::world::{World, definition, id};
 
 type Client = NotificationDefinitionServiceClient<Api>;
 
@@ -286,6 +287,52 @@ async fn references_are_asked_for_where_they_are_and_believed_when_no_answer_com
         (reason(&refused), fields(&refused)),
         ("REFERENCE_NOT_FOUND".to_owned(), vec!["notification_definition.email_sender_id".to_owned()])
     );
+}
+
+#[tokio::test]
+async fn whoever_waits_for_directory_keeps_nobody_else_waiting() {
+    let mut world = World::without_sender().await;
+    // Directory takes connections and says nothing.
+    let address = world.suite.service("directory").address;
+    world.suite.kill("directory");
+    let _silent = loop {
+        match tokio::net::TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    // Calls fail at once until the old connection is given up.
+    let naming_team =
+        |name: String| definition(&name, NotificationRecipients { team_ids: vec![id()], ..Default::default() });
+    loop {
+        let mut definitions = world.definitions();
+        let waits = create(&mut definitions, naming_team(id()));
+        if tokio::time::timeout(Duration::from_millis(500), waits).await.is_err() {
+            break;
+        }
+    }
+    // As many definitions, and as many notes, as there are connections to the database.
+    let connections = world.service().pool().options().get_max_connections();
+    let calls: Vec<_> = (0..connections)
+        .flat_map(|number| {
+            let definition = naming_team(format!("Waits {number}"));
+            let (mut definitions, mut notes) =
+                (world.definitions(), PopupNoteServiceClient::new(world.suite.admin("notification")));
+            let note = PopupNote { customer_id: id(), text_html: "<p>Call back</p>".to_owned(), ..Default::default() };
+            let note = CreatePopupNoteRequest { popup_note: Some(note), request_id: request_id() };
+            [
+                tokio::spawn(async move { create(&mut definitions, definition).await.map(drop) }),
+                tokio::spawn(async move { notes.create_popup_note(note).await.map(drop) }),
+            ]
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let answered = async {
+        world.definitions().list_notification_definitions(ListNotificationDefinitionsRequest::default()).await.unwrap();
+        world.create_sender().await;
+    };
+    tokio::time::timeout(Duration::from_secs(10), answered).await.expect("others are answered meanwhile");
+    assert!(calls.iter().all(|call| !call.is_finished()), "these still wait for directory");
 }
 
 #[tokio::test]
