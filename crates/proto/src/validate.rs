@@ -17,34 +17,56 @@ pub struct Violation {
     pub description: String,
 }
 
-/// Every broken rule of one request, at most 100 of them.
+/// Every broken rule of one request, as many as an answer can carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    told: Vec<Violation>,
+    untold: usize,
+}
 
-/// So many violations are told; a request with more is hopeless anyway.
-const MOST_VIOLATIONS: usize = 100;
+/// So many bytes of violations are told: a client takes 8 KiB of trailers, in which they are written as base64.
+const MOST_BYTES: usize = 4_000;
+/// The longest description, in characters.
+const LONGEST: usize = 500;
 
 impl Violations {
     /// Adds a broken rule.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        if self.0.len() < MOST_VIOLATIONS {
-            self.0.push(Violation { field: field.into(), description: description.into() });
+        let (field, mut description) = (field.into(), description.into());
+        if let Some((end, _)) = description.char_indices().nth(LONGEST) {
+            description.truncate(end);
+            description.push('…');
+        }
+        // What each costs beside its text.
+        let size = |v: &Violation| v.field.len() + v.description.len() + 8;
+        let violation = Violation { field, description };
+        if self.untold == 0 && self.told.iter().map(size).sum::<usize>() + size(&violation) <= MOST_BYTES {
+            self.told.push(violation);
+        } else {
+            self.untold += 1;
         }
     }
 
     /// One broken rule.
     pub fn one(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self(vec![Violation { field: field.into(), description: description.into() }])
+        let mut violations = Self::default();
+        violations.add(field, description);
+        violations
+    }
+
+    /// How many broken rules there are, those included that no answer has room for.
+    pub fn count(&self) -> usize {
+        self.told.len() + self.untold
     }
 
     /// True when no rule is broken.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.told.is_empty()
     }
 
     /// The broken rules, in the order of the fields.
     pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
-        self.0.iter()
+        self.told.iter()
     }
 }
 
@@ -52,7 +74,7 @@ impl IntoIterator for Violations {
     type Item = Violation;
     type IntoIter = std::vec::IntoIter<Violation>;
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.told.into_iter()
     }
 }
 
@@ -166,7 +188,9 @@ impl Form {
                 text.parse::<chrono_tz::Tz>().is_ok(),
                 "must be a time zone of the IANA database such as Europe/Berlin",
             ),
-            Self::Currency => (regex!(r"^[A-Z]{3}$", text), "must be an ISO 4217 code such as EUR"),
+            Self::Currency => {
+                (iso_currency::Currency::from_code(text).is_some(), "must be an ISO 4217 code such as EUR")
+            }
             Self::Url => (
                 regex!(r"^https?://[A-Za-z0-9.\-\[\]:]+(?:[/?#][^\s\x00-\x1f\x7f]*)?$", text),
                 "must be an absolute URL such as https://example.com/path",
@@ -321,8 +345,13 @@ pub(crate) fn duration(
         None => present(!required, path, violations),
         Some(duration) => {
             // Ten thousand years, the range that google.protobuf.Duration itself states.
-            if duration.seconds.abs() > 315_576_000_000 || duration.nanos.abs() > 999_999_999 {
-                violations.add(path.to_string(), "must be a duration of less than 10,000 years");
+            let out_of_range =
+                duration.seconds.unsigned_abs() > 315_576_000_000 || duration.nanos.unsigned_abs() > 999_999_999;
+            if out_of_range || duration.seconds.signum() * i64::from(duration.nanos.signum()) < 0 {
+                violations.add(
+                    path.to_string(),
+                    "must be a duration of less than 10,000 years, with seconds and nanos of the same sign",
+                );
             } else {
                 let least = min.is_some_and(|min| duration.seconds < min);
                 let most =
@@ -341,9 +370,21 @@ pub(crate) fn mask(paths: &[String], fields: &[Field], path: &Path<'_>, violatio
     if paths.is_empty() {
         violations.add(path.to_string(), "must name at least one field");
     }
-    for name in paths.iter().take(MOST_VIOLATIONS) {
+    if paths.len() > fields.len() {
+        let why =
+            format!("must not name more fields than there are; it names {}, there are {}", paths.len(), fields.len());
+        violations.add(path.to_string(), why);
+        return;
+    }
+    let mut listed = false;
+    for name in paths {
         let why = match fields.iter().find(|f| f.name == name) {
-            None => format!("{:?} is not a field; the fields are {}", crop(name), writable(fields)),
+            // Which there are is said once.
+            None if listed => format!("{:?} is not a field", crop(name)),
+            None => {
+                listed = true;
+                format!("{:?} is not a field; the fields are {}", crop(name), writable(fields))
+            }
             Some(f) if f.output_only || f.name == "etag" => format!("{name:?} is set by the server"),
             Some(f) if f.immutable => format!("{name:?} is fixed once the record exists"),
             Some(_) => continue,

@@ -1,12 +1,15 @@
 //! The service's database: its pool, its migrations.
 
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, SqlSafeStr as _, Transaction};
 
 use crate::error::Error;
 
@@ -54,6 +57,39 @@ pub fn pool(url: &SecretString, size: u32, statement_timeout: Duration, name: &s
         .idle_timeout(None)
         .max_lifetime(Duration::from_secs(1800))
         .connect_lazy_with(options))
+}
+
+/// Opens a transaction with these statements, which must hold nothing that a caller gave. One round trip.
+///
+/// Once sent they are waited for, also when nobody waits for this any more: the driver gives the connection back with
+/// whatever a dropped `BEGIN` began (sqlx 0.9), and the next to use it would be in a transaction that is not its own.
+pub(crate) async fn begin(pool: &PgPool, statements: String) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let connection = pool.acquire().await?;
+    let statements = sqlx::AssertSqlSafe(statements).into_sql_str();
+    Finished(Some(Box::pin(Transaction::begin(connection, Some(statements))))).await
+}
+
+/// Work that goes on by itself when it is dropped in the middle; what comes of it is dropped then.
+struct Finished<T: Send + 'static>(Option<BoxFuture<'static, T>>);
+
+impl<T: Send + 'static> Future for Finished<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        // Nobody asks again after the answer.
+        let Some(work) = &mut self.0 else { return Poll::Pending };
+        let answer = std::task::ready!(work.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl<T: Send + 'static> Drop for Finished<T> {
+    fn drop(&mut self) {
+        if let (Some(work), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(work);
+        }
+    }
 }
 
 /// Brings the database's schema up to date. Safe to run while other replicas serve, and by several at once.

@@ -50,6 +50,9 @@ pub enum Error {
         /// The message expected.
         expected: &'static str,
     },
+    /// The request is compressed in a way the server does not read.
+    #[error("the request's compression is not one this server reads: use gzip, zstd or none")]
+    UnknownEncoding,
     /// The message is larger than the server takes.
     #[error("the request is larger than this server takes ({limit} bytes)")]
     TooLarge {
@@ -195,12 +198,12 @@ fn words(record_type: &str) -> String {
 }
 
 fn describe(violations: &Violations) -> String {
-    let all: Vec<String> = violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
-    match all.as_slice() {
-        [one] => one.clone(),
-        [first, rest @ ..] => format!("{first}; and {} more", rest.len()),
-        [] => "the request is not valid".to_owned(),
-    }
+    let Some(first) = violations.iter().next() else { return "the request is not valid".to_owned() };
+    let more = match violations.count() - 1 {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("{}: {}{more}", first.field, first.description)
 }
 
 impl Error {
@@ -227,7 +230,7 @@ impl Failure for Error {
                 Code::InvalidArgument
             }
             Self::TooLarge { .. } | Self::Overloaded => Code::ResourceExhausted,
-            Self::UnknownMethod { .. } => Code::Unimplemented,
+            Self::UnknownMethod { .. } | Self::UnknownEncoding => Code::Unimplemented,
             Self::Token(_) => Code::Unauthenticated,
             Self::KindRefused { .. } | Self::OnBehalfOfRefused | Self::PermissionMissing { .. } => {
                 Code::PermissionDenied
@@ -252,6 +255,7 @@ impl Failure for Error {
             Self::Malformed { .. } => Reason::MalformedMessage,
             Self::TooLarge { .. } => Reason::MessageTooLarge,
             Self::UnknownMethod { .. } => Reason::UnknownMethod,
+            Self::UnknownEncoding => Reason::UnknownEncoding,
             Self::Token(token) => token.reason(),
             Self::KindRefused { .. } => Reason::CallerKindRefused,
             Self::OnBehalfOfRefused => Reason::OnBehalfOfRefused,

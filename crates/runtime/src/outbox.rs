@@ -5,6 +5,7 @@ use concierge_proto::event::{RecordChanged, Revocation};
 use concierge_proto::record::timestamp;
 use prost::{Message as _, Name};
 use prost_types::Any;
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::tx::Tx;
@@ -66,12 +67,22 @@ impl Tx {
     ///
     /// Lock the row that the tokens depend on first: the time is taken here, so that a token which was issued while
     /// this transaction waited for the row is taken away as well.
-    pub async fn revoke(&mut self, mut revocation: Revocation) -> Result<Revocation, Error> {
-        let (id, event_id) = (self.new_id(), self.new_id());
-        revocation.id = id.to_string();
-        if revocation.issued_before.is_none() {
-            revocation.issued_before = Some(timestamp(self.clock.now()));
-        }
+    pub async fn revoke(&mut self, revocation: Revocation) -> Result<Revocation, Error> {
+        let told = self.revoke_each(vec![revocation]).await?.pop();
+        told.ok_or_else(|| Error::internal("a revocation was not kept"))
+    }
+
+    /// Takes the tokens of many subjects away, as [`Tx::revoke`]. One round trip, however many they are.
+    pub async fn revoke_subjects(&mut self, subjects: &[Uuid], why: &str) -> Result<(), Error> {
+        let of =
+            |subject: &Uuid| Revocation { subject: subject.to_string(), why: why.to_owned(), ..Default::default() };
+        self.revoke_each(subjects.iter().map(of).collect()).await?;
+        Ok(())
+    }
+
+    /// Keeps revocations of one kind of target, with their history and their events.
+    async fn revoke_each(&mut self, mut revocations: Vec<Revocation>) -> Result<Vec<Revocation>, Error> {
+        let Some(revocation) = revocations.first() else { return Ok(revocations) };
         let named = [
             ("subject", &revocation.subject),
             ("site_id", &revocation.site_id),
@@ -79,19 +90,32 @@ impl Tx {
             ("key_id", &revocation.key_id),
         ];
         let fields: Vec<&str> = named.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| *name).collect();
-        let (actor, payload) = (self.actor(), revocation.encode_to_vec());
+        let fields: Vec<String> = fields.into_iter().map(str::to_owned).collect();
+        let issued_before = timestamp(self.clock.now());
+        let (mut ids, mut event_ids, mut payloads) = (Vec::new(), Vec::new(), Vec::new());
+        for revocation in &mut revocations {
+            let id = self.new_id();
+            revocation.id = id.to_string();
+            revocation.issued_before.get_or_insert(issued_before);
+            ids.push(id);
+            event_ids.push(self.new_id());
+            payloads.push(revocation.encode_to_vec());
+        }
+        let actor = self.actor();
         let (now, cause, traceparent) = (self.now, self.cause, self.call.traceparent.clone());
         let (request_id, method) = (self.request_id.clone(), self.method());
         sqlx::query(
-            "with history as (
+            "with told as (
+                 select * from unnest($1::uuid[], $2::uuid[], $10::bytea[]) as t (event_id, id, payload)
+             ), history as (
                  insert into changes (id, record_type, record_id, version, operation, time, actor_kind, actor,
                      on_behalf_of, request_id, method, fields, record)
-                 values ($1, 'revocation', $2, 1, 1, $3, $4, $5, $6, $7, $8, $9, $10))
+                 select event_id, 'revocation', id, 1, 1, $3, $4, $5, $6, $7, $8, $9, payload from told)
              insert into outbox (id, type, subject, time, traceparent, cause, payload_type, payload)
-             values ($1, 'revocation.created', $11, $3, $12, $13, $14, $10)",
+             select event_id, 'revocation.created', 'revocation/' || id, $3, $11, $12, $13, payload from told",
         )
-        .bind(event_id)
-        .bind(id)
+        .bind(event_ids)
+        .bind(ids)
         .bind(now)
         .bind(actor.kind as i32)
         .bind(actor.subject)
@@ -99,14 +123,13 @@ impl Tx {
         .bind(request_id)
         .bind(method)
         .bind(fields)
-        .bind(payload)
-        .bind(format!("revocation/{id}"))
+        .bind(payloads)
         .bind(traceparent)
         .bind(cause)
         .bind(Revocation::full_name())
         .execute(self.conn().await?)
         .await?;
         self.wrote_event();
-        Ok(revocation)
+        Ok(revocations)
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::call::Call;
 use crate::clock::SharedClock;
+use crate::db;
 use crate::error::Error;
 
 /// An open transaction. Dropped without `Service::commit`, it rolls back.
@@ -49,10 +50,7 @@ impl Tx {
     pub async fn begin(pool: &PgPool, call: Arc<Call>, clock: SharedClock, name: &'static str) -> Result<Self, Error> {
         let left = call.remaining()?;
         let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", millis(left));
-        // The text holds nothing but a number.
-        let inner = tokio::time::timeout(left, pool.begin_with(sqlx::AssertSqlSafe(begin)))
-            .await
-            .map_err(|_| Error::DeadlineExceeded)??;
+        let inner = tokio::time::timeout(left, db::begin(pool, begin)).await.map_err(|_| Error::DeadlineExceeded)??;
         let now = clock.now();
         let request_id = call.request_id.clone();
         Ok(Self { inner, call, now, clock, request_id, cause: None, armed: left, wrote_events: false, name })

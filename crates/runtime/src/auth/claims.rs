@@ -27,8 +27,9 @@ pub struct Claims {
     /// The site of a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_id: Option<Uuid>,
-    /// When it was issued, in **milliseconds** since 1970, so that a token issued right after a revocation is told from
-    /// one issued right before.
+    /// When it was issued, in milliseconds since 1970, so that a token issued right after a revocation is told from one
+    /// issued right before. In the token these are seconds with a fraction, as RFC 7519 allows.
+    #[serde(serialize_with = "write_seconds", deserialize_with = "read_seconds")]
     pub iat: i64,
     /// When it stops being good, in seconds since 1970.
     pub exp: i64,
@@ -75,6 +76,15 @@ impl<'de> Deserialize<'de> for ScopeClaim {
             OneOrMany::Many(many) => many,
         }))
     }
+}
+
+fn write_seconds<S: Serializer>(millis: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(*millis as f64 / 1_000.0)
+}
+
+fn read_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    // Beyond what a time can be it saturates, and is refused as one.
+    Ok((f64::deserialize(deserializer)? * 1_000.0).round() as i64)
 }
 
 fn write_kind<S: Serializer>(kind: &CallerKind, serializer: S) -> Result<S::Ok, S::Error> {

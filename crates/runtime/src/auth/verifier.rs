@@ -213,7 +213,7 @@ fn missing(payload: &Value) -> &'static str {
     let checks: [(&'static str, bool); 7] = [
         ("aud", is_words("aud")),
         ("sub", payload.get("sub").is_some_and(Value::is_string)),
-        ("iat", is_integer("iat")),
+        ("iat", payload.get("iat").is_some_and(Value::is_number)),
         ("exp", is_integer("exp")),
         ("customer_id", is_id("customer_id")),
         ("site_id", is_id("site_id")),

@@ -64,8 +64,7 @@ pub async fn number(pool: &PgPool) -> Result<i64, Error> {
         }
         // The lock is taken in a statement of its own: the numbering statement's snapshot must be newer than the
         // commit of the sequencer before us.
-        let mut tx =
-            pool.begin_with(sqlx::AssertSqlSafe(format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))).await?;
+        let mut tx = db::begin(pool, format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
         sqlx::query(
             "with waiting as (select seq from outbox where position is null order by seq limit $1),
              numbered as (select seq, (select head from feed) + row_number() over (order by seq) as position from waiting),

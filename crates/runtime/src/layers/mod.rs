@@ -191,7 +191,14 @@ fn refuse(error: Error) -> Response<Body> {
 
 /// Completes the status of an answer that did not come from a handler of ours.
 fn complete(response: Response<Body>, path: &str, limit: usize) -> Response<Body> {
-    let finished = response.extensions().get::<Status>().and_then(|s| status::finished(s, path, limit));
+    let finished = match response.extensions().get::<Status>() {
+        Some(made) => status::finished(made, path, limit),
+        // The arm of a generated server for methods that it does not have.
+        None if response.headers().get("grpc-status").is_some_and(|code| code == "12") => {
+            Some(Error::UnknownMethod { path: path.to_owned() }.into())
+        }
+        None => None,
+    };
     match finished {
         Some(status) => status.into_http(),
         None => response,

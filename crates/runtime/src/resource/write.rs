@@ -1,5 +1,6 @@
 //! Writing records: every change is one statement that stores the row, its history and its event.
 
+use chrono::{DateTime, Utc};
 use concierge_proto::error::Reason;
 use concierge_proto::event::RecordChanged;
 use concierge_proto::{Fields, Kind, Record, Value, Violations};
@@ -128,8 +129,10 @@ impl Tx {
             let Some(index) = S::Record::index_of(path) else { continue };
             let field = &S::Record::FIELDS[index];
             let value = new.value(index);
+            // Who may not read the value must not learn from the answer whether it differs.
+            let hidden = field.read_permission.is_some_and(|read| !self.call.permissions().holds(read));
             if let Some(permission) = field.write_permission
-                && value != before.value(index)
+                && (hidden || value != before.value(index))
             {
                 self.call.require(permission, Some(&format!("{}.{path}", S::Record::TYPE)))?;
             }
@@ -314,7 +317,9 @@ impl Tx {
         tell: impl FnOnce(&S::Record, i64, &[String]) -> Told,
         arguments: &mut PgArguments,
     ) -> Result<(), Error> {
-        let now = concierge_proto::record::timestamp(self.now);
+        // The transaction's time was taken before the row was locked: what others wrote meanwhile is not later.
+        let time = before.and_then(update_time).map_or(self.now, |earlier| earlier.max(self.now));
+        let now = concierge_proto::record::timestamp(time);
         let version = before.map_or(0, Record::version) + 1;
         if before.is_none() {
             after.set_create_time(Some(now));
@@ -341,7 +346,7 @@ impl Tx {
             a.add(id)?;
             a.add(version)?;
             a.add(operation as i32)?;
-            a.add(self.now)?;
+            a.add(time)?;
             a.add(actor.kind as i32)?;
             a.add(actor.subject)?;
             a.add(actor.on_behalf_of)?;
@@ -353,12 +358,19 @@ impl Tx {
             a.add(event_id)?;
             a.add(event_type)?;
             a.add(subject)?;
-            a.add(self.now)?;
+            a.add(time)?;
             a.add(&self.call.traceparent)?;
             a.add(self.cause)?;
             a.add(payload_type)?;
             a.add(payload)
         })
+    }
+}
+
+fn update_time<R: Record>(record: &R) -> Option<DateTime<Utc>> {
+    match R::index_of("update_time").map(|index| record.value(index)) {
+        Some(Value::Time(time)) => Some(time),
+        _ => None,
     }
 }
 

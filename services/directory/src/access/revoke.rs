@@ -12,7 +12,8 @@ pub(super) async fn revoke(tx: &mut Tx, request: RevokeTokensRequest) -> Result<
     let target = request.target();
     let mut revocation = Revocation { why: request.comment, ..Revocation::default() };
     match target {
-        RevocationTarget::Subject => revocation.subject = request.target_id,
+        // Agents and users are named by UUIDs, in one form; services by names.
+        RevocationTarget::Subject => revocation.subject = id(&request.target_id).unwrap_or(request.target_id),
         RevocationTarget::Site => revocation.site_id = id(&request.target_id)?,
         RevocationTarget::Customer => revocation.customer_id = id(&request.target_id)?,
         RevocationTarget::Key => revocation.key_id = request.target_id,

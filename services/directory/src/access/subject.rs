@@ -19,6 +19,8 @@ use crate::user_role::UserRoles;
 /// What a token says of its subject.
 #[derive(Debug, Default)]
 pub(super) struct Subject {
+    /// Its id in the form in which it is revoked; `None` for one that is no record.
+    pub(super) id: Option<String>,
     /// What it has; `None` when there is no telling.
     pub(super) permissions: Option<PermissionSet>,
     /// The customer of a user.
@@ -42,7 +44,7 @@ pub(super) async fn agent(tx: &mut Tx, id: &str) -> Result<Subject, Error> {
     let roles = tx.share::<AgentRoles>(&uuids(&agent.role_ids)).await?;
     let live = roles.iter().filter(|role| role.delete_time.is_none());
     let granted = PermissionSet::of(live.flat_map(|role| &role.permissions).map(String::as_str));
-    Ok(Subject { permissions: Some(granted), ..Subject::default() })
+    Ok(Subject { id: Some(agent.id), permissions: Some(granted), ..Subject::default() })
 }
 
 /// A user has what people in the portal have, if it can log in. Four round trips.
@@ -59,6 +61,7 @@ pub(super) async fn user(tx: &mut Tx, id: &str) -> Result<Subject, Error> {
     }
     refuse_without_access(tx, &user).await?;
     Ok(Subject {
+        id: Some(user.id),
         permissions: Some(scope::portal()),
         customer_id: user.customer_id.parse().ok(),
         site_id: user.site_id.parse().ok(),

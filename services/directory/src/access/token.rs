@@ -38,7 +38,7 @@ pub(super) async fn create(tx: &mut Tx, host: Host, request: CreateTokenRequest)
     let token = signer.sign(&Claims {
         iss: signer.issuer().to_owned(),
         aud: Audience(audience.clone()),
-        sub: id.to_owned(),
+        sub: subject.id.unwrap_or_else(|| id.to_owned()),
         kind,
         scope: ScopeClaim(scope.clone()),
         customer_id: subject.customer_id,

@@ -27,17 +27,14 @@ impl Resource for Agents {
 
     async fn check(tx: &mut Tx, before: Option<&Agent>, after: &mut Agent) -> Result<(), Error> {
         let old = before.map_or(&[][..], |b| &b.role_ids);
-        let new: Vec<Uuid> = after.role_ids.iter().filter(|id| !old.contains(id)).flat_map(|id| id.parse()).collect();
-        if new.is_empty() {
-            return Ok(());
-        }
+        let new = after.role_ids.iter().filter(|id| !old.contains(id)).flat_map(|id| id.parse()).collect();
         // The roles' rows are locked by the check of references: what they grant stays until this is committed.
-        let permissions: Vec<String> =
-            sqlx::query_scalar("select distinct unnest(permissions) from agent_roles where id = any($1) order by 1")
-                .bind(new)
-                .fetch_all(tx.conn().await?)
-                .await?;
-        grant::held(tx.call.permissions(), permissions.iter().map(String::as_str))
+        check_granted(tx, new).await
+    }
+
+    /// What its roles grant it has again.
+    async fn check_undelete(tx: &mut Tx, agent: &Agent) -> Result<(), Error> {
+        check_granted(tx, agent.role_ids.iter().flat_map(|id| id.parse()).collect()).await
     }
 
     async fn stored(tx: &mut Tx, before: Option<&Agent>, after: &Agent) -> Result<(), Error> {
@@ -49,6 +46,19 @@ impl Resource for Agents {
             }
         }
     }
+}
+
+/// Nobody gives an agent what they do not hold themselves. One round trip.
+async fn check_granted(tx: &mut Tx, roles: Vec<Uuid>) -> Result<(), Error> {
+    if roles.is_empty() {
+        return Ok(());
+    }
+    let permissions: Vec<String> =
+        sqlx::query_scalar("select distinct unnest(permissions) from agent_roles where id = any($1) order by 1")
+            .bind(roles)
+            .fetch_all(tx.conn().await?)
+            .await?;
+    grant::held(tx.call.permissions(), permissions.iter().map(String::as_str))
 }
 
 /// Why the agent's tokens grant more than it has now.

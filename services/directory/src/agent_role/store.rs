@@ -3,7 +3,6 @@
 use concierge_proto::PermissionSet;
 use concierge_proto::directory::AgentRole;
 use concierge_proto::error::Reason;
-use concierge_proto::event::Revocation;
 use concierge_runtime::resource::{Child, Unique};
 use concierge_runtime::{Error, Resource, Tx};
 use uuid::Uuid;
@@ -43,10 +42,6 @@ impl Resource for AgentRoles {
                 .bind(role)
                 .fetch_all(tx.conn().await?)
                 .await?;
-        for agent in agents {
-            let why = "a permission was taken from a role of the agent".to_owned();
-            tx.revoke(Revocation { subject: agent.to_string(), why, ..Revocation::default() }).await?;
-        }
-        Ok(())
+        tx.revoke_subjects(&agents, "a permission was taken from a role of the agent").await
     }
 }

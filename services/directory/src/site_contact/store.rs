@@ -48,7 +48,7 @@ pub(super) async fn find(
 
 /// The live assignments of a user.
 pub(super) async fn of_user(conn: &mut PgConnection, user: Uuid) -> Result<Vec<Uuid>, Error> {
-    let sql = "select id from site_contacts where user_id = $1 and delete_time is null order by id";
+    let sql = "select id from site_contacts where user_id = $1 and delete_time is null order by id for update";
     Ok(sqlx::query_scalar(sql).bind(user).fetch_all(conn).await?)
 }
 

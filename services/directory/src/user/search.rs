@@ -1,7 +1,8 @@
 //! Finding users by what somebody types, as when a ticket is logged.
 //!
 //! Up to three statements, each only when those before did not fill the page: names by the lists of `user_names`, where
-//! a page is the first rows of a range; names by words, for what the lists are too coarse for; then everything else.
+//! a page is the first rows of a range; names by words, for what the lists are too coarse for; then everything else. A
+//! fourth, small one looks whether a list of important users ended too early for the others behind them to be right.
 
 use concierge_proto::directory::{SearchUsersRequest, SearchUsersResponse, User, UserSearchResult};
 use concierge_proto::{Fields as _, Value};
@@ -17,6 +18,7 @@ use crate::search::{Search, Tier};
 /// A user that was found.
 struct Hit {
     position: Position,
+    rank: i16,
     result: UserSearchResult,
 }
 
@@ -31,7 +33,8 @@ pub(super) async fn search(service: &Service, request: &SearchUsersRequest) -> R
 
     let wanted = usize::from(search.limit) + 1;
     let mut hits = read(service, &search, statement.listed_names()).await?;
-    if hits.len() < wanted && !statement.lists_are_exact() {
+    let may_miss = !statement.lists_are_exact();
+    if may_miss && (hits.len() < wanted || missed(service, &search, &statement, &hits).await?) {
         hits.retain(|hit| hit.position.tier == Tier::Name as i32);
         hits.extend(read(service, &search, statement.other_names()).await?);
     }
@@ -47,6 +50,14 @@ pub(super) async fn search(service: &Service, request: &SearchUsersRequest) -> R
         _ => String::new(),
     };
     Ok(SearchUsersResponse { results: hits.into_iter().map(|hit| hit.result).collect(), next_page_token })
+}
+
+/// Whether hits that belong before some of these were not looked for.
+async fn missed(service: &Service, search: &Search, statement: &Statement<'_>, hits: &[Hit]) -> Result<bool, Error> {
+    let found = hits.iter().map(|hit| (hit.position.tier, hit.rank));
+    let Some(mut sql) = statement.missed(found) else { return Ok(false) };
+    search.check_deadline()?;
+    Ok(sql.build_query_scalar().persistent(false).fetch_one(service.pool()).await?)
 }
 
 async fn read(service: &Service, search: &Search, sql: Option<QueryBuilder<Postgres>>) -> Result<Vec<Hit>, Error> {
@@ -74,7 +85,7 @@ fn hit(row: &PgRow, search: &Search) -> Result<Hit, Error> {
     };
     // A token can be read: it must not say who is important.
     let told = if search.sees_importance { rank } else { 0 };
-    Ok(Hit { position: Position { tier, rank: told, names: row.try_get(at + 2)?, id }, result })
+    Ok(Hit { position: Position { tier, rank: told, names: row.try_get(at + 2)?, id }, rank, result })
 }
 
 impl Position {

@@ -80,6 +80,35 @@ impl Statement<'_> {
         })
     }
 
+    /// Whether a list that should have been read before one of these results goes deeper than was looked: then its
+    /// results may be missing. `None` when the results all come from the list that is read first.
+    pub(super) fn missed(&self, found: impl IntoIterator<Item = (i32, i16)>) -> Option<QueryBuilder<Postgres>> {
+        let names = Tier::Names as i32;
+        let first = self.after.filter(|after| after.tier == names && self.search.sees_importance).map_or(0, |a| a.rank);
+        let ranks: &[i16] = if self.search.sees_importance {
+            let later = found.into_iter().any(|(tier, rank)| tier == names && rank > first);
+            if later { &[0] } else { &[] }
+        } else {
+            // Both lists are merged by name.
+            &[0, 1]
+        };
+        let term = list(self.query).term;
+        let mut sql = QueryBuilder::<Postgres>::new("select ");
+        for (index, &rank) in ranks.iter().enumerate() {
+            sql.push(if index > 0 { " or " } else { "" });
+            sql.push("exists (select from user_names n where n.term = ").push_bind(term.clone());
+            sql.push(" and n.rank = ").push_bind(rank);
+            self.push_after(&mut sql, Tier::Names, rank, "n");
+            sql.push(" offset ").push_bind(self.depth() - 1).push(")");
+        }
+        (!ranks.is_empty()).then_some(sql)
+    }
+
+    /// How many rows of a list are looked at.
+    fn depth(&self) -> i64 {
+        if self.search.filter.is_some() { DEEP_FILTERED } else { DEEP }
+    }
+
     /// Users whose names fit, found by words. Ordered afterwards: names and words go together, so that to walk through
     /// all names until words fit could take for ever.
     pub(super) fn other_names(&self) -> Option<QueryBuilder<Postgres>> {
@@ -120,8 +149,7 @@ impl Statement<'_> {
         sql.push(" order by n.names, n.user_id");
         let is_exact = list.is_exact && self.search.filter.is_none();
         if !is_exact {
-            let deep = if self.search.filter.is_some() { DEEP_FILTERED } else { DEEP };
-            sql.push(" limit ").push_bind(deep);
+            sql.push(" limit ").push_bind(self.depth());
         }
         sql.push(") l where l.names <> ").push_bind(self.query.names.clone());
         if !list.is_exact {

@@ -78,7 +78,8 @@ impl Resource for Users {
         if site.is_none_or(|site| site.delete_time().is_some()) {
             return Err(crate::Error::ParentDeleted { record_type: "site", id: user.site_id.clone() }.into());
         }
-        Ok(())
+        // Its agent may have got another user meanwhile.
+        check_login_name(tx, None, user).await
     }
 }
 

@@ -10,6 +10,9 @@ use concierge_runtime::{Error, Tx};
 use super::UserRoles;
 use crate::user::Users;
 
+/// So many roles a user can have; the contract's `max_items` of its roles.
+const MOST: usize = 100;
+
 /// Gives a role; a user that has it already is answered unchanged. The caller cannot give importance without being
 /// allowed to: the user's own hook checks what changed.
 pub(super) async fn assign(tx: &mut Tx, request: AssignUserRoleRequest) -> Result<AssignUserRoleResponse, Error> {
@@ -17,6 +20,9 @@ pub(super) async fn assign(tx: &mut Tx, request: AssignUserRoleRequest) -> Resul
     tx.check_etag(&before, &request.etag)?;
     if before.role_ids.contains(&request.role_id) {
         return Ok(before.into());
+    }
+    if before.role_ids.len() >= MOST {
+        return Err(Error::field("role_id", format!("cannot be given: the user has {MOST} roles, which is the most")));
     }
     let unknown = || {
         let why = format!("there is no live user role {}", request.role_id);

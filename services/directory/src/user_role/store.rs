@@ -2,7 +2,6 @@
 
 use concierge_proto::directory::{AccessLevel, UserRole};
 use concierge_proto::error::Reason;
-use concierge_proto::event::Revocation;
 use concierge_runtime::resource::{Child, Unique};
 use concierge_runtime::{Error, Resource, Tx};
 use uuid::Uuid;
@@ -37,10 +36,6 @@ impl Resource for UserRoles {
         .bind(none)
         .fetch_all(tx.conn().await?)
         .await?;
-        for user in users {
-            let why = "web access lowered by a role".to_owned();
-            tx.revoke(Revocation { subject: user.to_string(), why, ..Default::default() }).await?;
-        }
-        Ok(())
+        tx.revoke_subjects(&users, "web access lowered by a role").await
     }
 }

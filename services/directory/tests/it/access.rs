@@ -399,3 +399,18 @@ async fn a_token_made_while_its_agent_is_being_deactivated_is_refused_or_revoked
         }
     }
 }
+
+#[tokio::test]
+async fn however_an_id_is_written_the_token_is_revoked() {
+    let desk = Desk::open().await;
+    let (customer, site) = desk.customer("Example Ltd").await;
+    let ann = desk.user(&site, "Ann Lee").await;
+    for (asked, revoked) in [(ann.id.replace('-', ""), ann.id.clone()), (ann.id.clone(), ann.id.replace('-', ""))] {
+        let made = create(&desk, token_for(CallerKind::User, &asked)).await.unwrap();
+        show(&desk, &made.token, &customer).await.unwrap();
+        revoke(&desk, RevocationTarget::Subject, &revoked).await.unwrap();
+        assert_eq!(refused_within_a_second(&desk, &made.token, &customer).await, "TOKEN_REVOKED");
+        // Tokens count whole milliseconds.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

@@ -121,8 +121,16 @@ async fn nobody_gives_a_role_that_grants_more_than_they_hold() {
     let more = Agent { role_ids: vec![narrow.id.clone(), rules.id], ..ann };
     assert_eq!(reason(&desk.change_agent(more, &["role_ids"]).await.unwrap_err()), "GRANT_NOT_HELD");
     // A role it has already is not given again.
+    let wide_again = wide.clone();
     let also = Agent { role_ids: vec![wide.id, narrow.id], ..wide_already };
     assert_eq!(desk.change_agent(also, &["role_ids"]).await.unwrap().role_ids.len(), 2);
+    // Nor does deletion and undeletion.
+    desk.who = concierge_testkit::Who::agent(uuid::Uuid::from_u128(0xad));
+    let zoe = desk.agent("Zoe Other", &[&wide_again]).await;
+    delete(&desk, &zoe).await.unwrap();
+    desk.limit(&["agents.write", "agents.read", "customers.read"]);
+    let undelete = UndeleteAgentRequest { id: zoe.id, request_id: request_id() };
+    assert_eq!(reason(&desk.agents().undelete_agent(undelete).await.unwrap_err()), "GRANT_NOT_HELD");
     let mut unknown = agent("Bob Ray", &[]);
     unknown.agent.as_mut().unwrap().role_ids = vec![nobody()];
     let status = desk.agents().create_agent(unknown).await.unwrap_err();

@@ -540,3 +540,36 @@ async fn lists_by_relationship_and_hides_notes_from_who_may_not_read_them() {
     let listed = desk.customers().list_customers(request).await.unwrap().into_inner().customers;
     assert_eq!(listed.iter().map(|c| (c.name.as_str(), c.notes.as_str())).collect::<Vec<_>>(), [("Acme", "")]);
 }
+
+#[tokio::test]
+async fn a_long_mask_does_not_get_past_what_the_server_sets() {
+    let desk = Desk::open().await;
+    let (customer, _) = desk.customer("Acme").await;
+    let mut paths = vec!["name"; 100];
+    paths.push("delete_time");
+    let gone = Customer {
+        id: customer.id.clone(),
+        name: "Acme".into(),
+        delete_time: Some(prost_types::Timestamp::default()),
+        ..Default::default()
+    };
+    let status = update(&desk, gone.clone(), &paths).await.unwrap_err();
+    assert_eq!(
+        (told(&status), fields(&status)),
+        ((Code::InvalidArgument, "INVALID_FIELD".into()), vec!["update_mask".into()])
+    );
+    let status = update(&desk, gone, &["name", "name", "delete_time"]).await.unwrap_err();
+    assert_eq!(fields(&status), ["update_mask"]);
+}
+
+#[tokio::test]
+async fn importance_cannot_be_guessed_by_writing_it() {
+    let mut desk = Desk::open().await;
+    let (customer, _) = desk.customer("Acme").await;
+    desk.limit(&["customers.read", "customers.write"]);
+    for important in [true, false] {
+        let same = Customer { id: customer.id.clone(), important, ..Default::default() };
+        let status = update(&desk, same, &["important"]).await.unwrap_err();
+        assert_eq!(told(&status), (Code::PermissionDenied, "PERMISSION_MISSING".to_owned()), "{important}");
+    }
+}

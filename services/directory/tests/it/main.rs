@@ -16,6 +16,8 @@ mod site_contact;
 mod site_contact_type;
 mod team;
 mod ticket_feed;
+mod transactions;
 mod user;
 mod user_role;
 mod user_search;
+mod wire;

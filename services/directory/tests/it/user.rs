@@ -5,7 +5,8 @@ use concierge_proto::directory::{
     AccessLevel, AssignSiteContactRequest, BatchGetUsersRequest, CreateRelationshipRequest, CreateUserRequest,
     Customer, DeleteSiteRequest, DeleteUserRequest, GetEffectiveUserRequest, GetUserOverviewRequest, GetUserRequest,
     ListSiteContactsRequest, ListUsersRequest, MoveUserRequest, Relationship, RelationshipEntity, SearchUsersRequest,
-    Site, UndeleteSiteRequest, UndeleteUserRequest, UpdateCustomerRequest, UpdateUserRequest, User, UserRole,
+    Site, UndeleteSiteRequest, UndeleteUserRequest, UpdateCustomerRequest, UpdateUserRequest, UpdateUserRoleRequest,
+    User, UserRole,
 };
 use concierge_testkit::{Who, request_id};
 use futures::future::join_all;
@@ -483,4 +484,45 @@ async fn decision_5_the_highest_grant_counts_and_says_who_gives_it() {
     let all = effective(&ann.id).await.unwrap();
     assert!(!all.activity.as_ref().unwrap().active && !all.can_log_in);
     assert_eq!(told(&effective(&nobody()).await.unwrap_err()), (Code::NotFound, "RECORD_NOT_FOUND".into()));
+}
+
+#[tokio::test]
+async fn comes_back_to_an_agent_with_another_user_only_with_a_login_name() {
+    let desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let agent = desk.agent("Ann Lee", &[]).await;
+    let (one, two) = (desk.user(&site, "One").await, desk.user(&site, "Two").await);
+    let linked = |user: &User| User { linked_agent_id: agent.id.clone(), ..of(user) };
+    update(&desk, linked(&one), &["linked_agent_id"]).await.unwrap();
+    remove(&desk, &one).await;
+    let two = update(&desk, linked(&two), &["linked_agent_id"]).await.unwrap();
+    assert_eq!(reason(&restore(&desk, &one).await.unwrap_err()), "LOGIN_NAME_REQUIRED");
+    remove(&desk, &two).await;
+    restore(&desk, &one).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lowered_role_takes_the_tokens_of_all_who_have_no_other_access_at_once() {
+    let mut desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let role = UserRole { name: "Portal".into(), web_access_level: AccessLevel::Site.into(), ..Default::default() };
+    let role = desk.user_role(role).await;
+    let mut expected = Vec::new();
+    for number in 0..5 {
+        let only_by_role = |u: &mut User| {
+            (u.web_access_level, u.role_ids) = (AccessLevel::None.into(), vec![role.id.clone()]);
+        };
+        let user = desk.user_with(&site, &format!("User {number}"), only_by_role).await;
+        expected.push(format!("subject/{}", user.id));
+    }
+    desk.user_with(&site, "Other", |u| u.role_ids = vec![role.id.clone()]).await;
+    expected.sort();
+    desk.revoked().await;
+    let request = UpdateUserRoleRequest {
+        user_role: Some(UserRole { id: role.id, web_access_level: AccessLevel::None.into(), ..Default::default() }),
+        update_mask: Some(mask(&["web_access_level"])),
+        request_id: request_id(),
+    };
+    desk.user_roles().update_user_role(request).await.unwrap();
+    assert_eq!(desk.revoked().await, expected);
 }

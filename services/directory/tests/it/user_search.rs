@@ -2,8 +2,8 @@
 
 use concierge_model::search::{Query, words};
 use concierge_proto::directory::{
-    AssignUserRoleRequest, DeleteUserRequest, SearchUsersRequest, SearchUsersResponse, Site, UndeleteUserRequest,
-    UpdateUserRoleRequest, User, UserRole,
+    AssignUserRoleRequest, DeleteUserRequest, DeleteUserRoleRequest, SearchUsersRequest, SearchUsersResponse, Site,
+    UndeleteUserRequest, UndeleteUserRoleRequest, UpdateUserRoleRequest, User, UserRole,
 };
 use concierge_testkit::request_id;
 use tonic::Status;
@@ -276,4 +276,67 @@ async fn add(desk: &Desk, site: &Site, name: &str, email: String, important: boo
         (u.emails, u.important, u.active) = (vec![email], important, Some(active));
     });
     user.await
+}
+
+#[tokio::test]
+async fn important_users_behind_many_that_a_filter_drops_still_come_first() {
+    let mut desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let important = UserRole { name: "Board".into(), important: true, ..Default::default() };
+    let role = desk.user_role(important).await;
+    let template = desk.user_with(&site, "Anna Aal", |u| u.important = true).await;
+    let pool = desk.suite.service("directory").database.pool.clone();
+    // More than a filtered list is looked into: all important by their own flag, all before the others.
+    sqlx::query(
+        "insert into users select (jsonb_populate_record(u, jsonb_build_object('id', gen_random_uuid()))).*
+         from users u, generate_series(1, 600) where u.id = $1",
+    )
+    .bind(template.id.parse::<uuid::Uuid>().unwrap())
+    .execute(&pool)
+    .await
+    .unwrap();
+    let mut by_role = Vec::new();
+    for number in 1..=4 {
+        let name = format!("Anna Role{number}");
+        desk.user_with(&site, &name, |u| u.role_ids = vec![role.id.clone()]).await;
+        by_role.push(name);
+    }
+    let mut others = Vec::new();
+    for number in 1..=4 {
+        let name = format!("Anna Berg{number}");
+        desk.user(&site, &name).await;
+        others.push(name);
+    }
+    let found = |all: Vec<(String, f64)>| all.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    for size in [1, 2, 3, 8] {
+        let expected = [by_role.clone(), others.clone()].concat();
+        assert_eq!(found(all(&desk, "ann", "important = false", size).await), expected, "{size}");
+    }
+    // Nor does who may not know miss anybody, whose filter says the same of something else.
+    desk.limit(&["users.read"]);
+    for size in [1, 3, 8] {
+        let expected = [others.clone(), by_role.clone()].concat();
+        assert_eq!(found(all(&desk, "ann", "name != \"Anna Aal\"", size).await), expected, "{size}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_comes_back_makes_its_users_important_again() {
+    let desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let role = desk.user_role(UserRole { name: "Board".into(), important: true, ..Default::default() }).await;
+    desk.user(&site, "Ines Aal").await;
+    let zorn = desk.user_with(&site, "Ines Zorn", |u| u.role_ids = vec![role.id.clone()]).await;
+    assert_eq!(names(&desk, "ines").await, ["Ines Zorn", "Ines Aal"]);
+    // Nobody live has the role, so it can go; who has it comes back before it.
+    let delete = DeleteUserRequest { id: zorn.id.clone(), etag: String::new(), request_id: request_id() };
+    desk.users().delete_user(delete).await.unwrap();
+    let delete = DeleteUserRoleRequest { id: role.id.clone(), etag: String::new(), request_id: request_id() };
+    desk.user_roles().delete_user_role(delete).await.unwrap();
+    let undelete = UndeleteUserRequest { id: zorn.id, request_id: request_id() };
+    desk.users().undelete_user(undelete).await.unwrap();
+    assert_eq!(names(&desk, "ines").await, ["Ines Aal", "Ines Zorn"]);
+    let undelete = UndeleteUserRoleRequest { id: role.id, request_id: request_id() };
+    desk.user_roles().undelete_user_role(undelete).await.unwrap();
+    assert_eq!(names(&desk, "ines").await, ["Ines Zorn", "Ines Aal"]);
 }

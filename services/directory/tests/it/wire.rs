@@ -1,0 +1,72 @@
+//! What answers look like on the wire, whatever was asked.
+
+use concierge_proto::directory::{BatchGetUsersRequest, Customer, GetCustomerRequest, UpdateCustomerRequest};
+use concierge_testkit::{Who, request_id};
+use tonic::{Code, Request};
+use tonic_types::StatusExt as _;
+
+use crate::desk::{Desk, fields, mask, metadata, reason};
+
+#[tokio::test]
+async fn a_method_that_there_is_not_says_so() {
+    let desk = Desk::open().await;
+    let mut grpc = tonic::client::Grpc::new(desk.suite.channel("directory"));
+    grpc.ready().await.unwrap();
+    let mut request = Request::new(GetCustomerRequest::default());
+    let token = desk.suite.token("directory", &desk.who);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let codec = tonic_prost::ProstCodec::<GetCustomerRequest, Customer>::default();
+    let path = "/concierge.directory.v1.CustomerService/DropCustomer".parse().unwrap();
+    let status = grpc.unary(request, path, codec).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "UNKNOWN_METHOD"));
+    assert!(status.message().contains("DropCustomer") && !metadata(&status, "request_id").is_empty());
+}
+
+#[tokio::test]
+async fn a_compression_that_is_not_read_is_no_unknown_method() {
+    let desk = Desk::open().await;
+    let mut request = Request::new(GetCustomerRequest { id: crate::desk::nobody() });
+    request.metadata_mut().insert("grpc-encoding", "deflate".parse().unwrap());
+    let status = desk.customers().get_customer(request).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "UNKNOWN_ENCODING"));
+}
+
+/// What common clients take of headers and trailers together.
+const MOST_TRAILERS: usize = 8 << 10;
+
+#[tokio::test]
+async fn however_much_is_wrong_the_answer_fits_into_trailers() {
+    let desk = Desk::open().await;
+    let ids = (0..500).map(|n| format!("nobody {n}")).collect();
+    let status = desk.users().batch_get_users(BatchGetUsersRequest { ids, ..Default::default() }).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELD"));
+    assert!(status.message().contains("and 499 more"), "{}", status.message());
+    assert!(status.details().len() * 4 / 3 + status.message().len() < MOST_TRAILERS);
+    assert!(fields(&status).len() > 20);
+
+    let paths: Vec<String> = (0..20).map(|n| format!("no_field_{n}")).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let request = UpdateCustomerRequest {
+        customer: Some(Customer { id: crate::desk::nobody(), ..Default::default() }),
+        update_mask: Some(mask(&paths)),
+        request_id: request_id(),
+    };
+    let status = desk.customers().update_customer(request).await.unwrap_err();
+    assert_eq!(fields(&status).len(), 20, "all of them, and which there are only once");
+    assert!(status.details().len() * 4 / 3 + status.message().len() < MOST_TRAILERS);
+}
+
+#[tokio::test]
+async fn other_libraries_read_our_tokens() {
+    use base64::Engine as _;
+    let desk = Desk::open().await;
+    let token = desk.suite.token("directory", &Who::service("replay"));
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    // RFC 7519: seconds, with a fraction where one is needed.
+    let (iat, exp) = (claims["iat"].as_f64().unwrap(), claims["exp"].as_f64().unwrap());
+    assert!(iat <= exp && exp - iat <= 900.0, "{iat} {exp}");
+    let status = desk.customers().get_customer(GetCustomerRequest { id: "x".into() }).await.unwrap_err();
+    assert!(status.get_error_details().error_info().is_some());
+}
