@@ -81,6 +81,10 @@ pub(crate) async fn run(host: Host) {
         };
         if let Err(error) = worked.await {
             tracing::warn!(%error, "cannot take deliveries; trying again");
+            if tidy == Tidy::Senders {
+                // What waits for them is still to be woken.
+                desk.senders_changed();
+            }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
