@@ -17,6 +17,7 @@ use concierge_runtime::config::Config;
 use concierge_runtime::layers::{Admission, Layers};
 use concierge_runtime::server::{self, Health, ReflectionAccess, ServerOptions};
 use concierge_runtime::{Call, telemetry};
+use concierge_testkit::Suite;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -27,6 +28,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Response, Status};
+use world::{Listener, Teller, heard, tell, until};
+
+#[allow(dead_code)]
+#[path = "it/world.rs"]
+mod world;
 
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
@@ -72,6 +78,18 @@ impl AccessService for Keys {
         work.in_scope(|| tracing::info_span!(target: "concierge_directory", "inner"));
         Ok(Response::new(ListSigningKeysResponse { jwks_json, ..Default::default() }))
     }
+}
+
+/// Emits an event in that trace, which another service hears; answers with the trace that its effect hands on.
+async fn heard_by_another(traceparent: &str) -> String {
+    let mut suite = Suite::new();
+    let teller = suite.start::<Teller>().await.host.service.clone();
+    let listener = suite.start::<Listener>().await.host.service.clone();
+    let internal = Call::internal("r-2", Duration::from_secs(60));
+    let call = Arc::new(Call { traceparent: traceparent.to_owned(), ..internal });
+    call.scope(tell(&teller, &["a"], 0)).await;
+    until("it is heard", async || heard(&listener).await.len() == 1).await;
+    sqlx::query_scalar("select traceparent from outbox").fetch_one(listener.pool()).await.unwrap()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -154,6 +172,8 @@ async fn spans_reach_the_collector_as_children_of_their_callers() {
     let alone = call(&[]).await.unwrap();
     assert!(alone.ends_with("-00") && alone.len() == 55, "{alone}");
 
+    let told_on = heard_by_another(&sampled).await;
+
     shutdown.cancel();
     served.await.unwrap().unwrap();
     let metrics = guard.metrics.render();
@@ -183,4 +203,8 @@ async fn spans_reach_the_collector_as_children_of_their_callers() {
     let work = &named("apply customer")[0];
     assert_eq!(work.parent_span_id, good.span_id);
     assert_eq!(named("inner")[0].parent_span_id, work.span_id);
+    let effects = named("apply ticket.updated");
+    assert_eq!(effects.len(), 1, "{spans:#?}");
+    assert_eq!((hex(&effects[0].parent_span_id).as_str(), effects[0].kind), ("b7ad6b7169203331", 5), "consumer");
+    assert_eq!(told_on, format!("00-{trace}-{}-01", hex(&effects[0].span_id)));
 }

@@ -482,6 +482,27 @@ fn only_services_act_for_others() {
 }
 
 #[test]
+fn a_subject_is_revoked_whatever_form_its_id_has() {
+    let (login, provider) = provider();
+    let fixture = fixture_with(vec![provider]);
+    let id = "0190abcd-0000-7000-8000-00000000000e";
+    let forms = [id.to_owned(), id.to_uppercase(), id.replace('-', ""), format!("urn:uuid:{id}")];
+    let of = |form: &str| {
+        let mut claims = provider_claims();
+        claims["sub"] = json!(form);
+        fixture.verifier.verify(&login.sign_any(&claims), now())
+    };
+    for form in &forms {
+        assert_eq!(of(form).unwrap().subject, id);
+    }
+    let target = RevocationTarget::Subject(id.replace('-', "").to_uppercase());
+    fixture.revocations.add([Revocation { target, issued_before: now() }]);
+    for form in &forms {
+        assert_eq!(of(form), Err(TokenError::Revoked), "{form}");
+    }
+}
+
+#[test]
 fn service_tokens_are_kept_until_a_minute_before_expiry() {
     let fixture = fixture();
     let tokens = ServiceTokens::new(Arc::new(signer(1)), "ticket-rule", "directory", ["customers.read"]);

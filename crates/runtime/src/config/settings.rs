@@ -64,7 +64,11 @@ pub const SETTINGS: &[Setting] = &[
         Required,
         "The database, `postgres://user:password@host/name`. Also read from `DATABASE_URL`. Secret.",
     ),
-    setting("database.pool_size", Is("8"), "The most connections to the database: 1 to 1000."),
+    setting(
+        "database.pool_size",
+        Is("8"),
+        "The most connections to the database for requests and events: 1 to 1000. The service has three more for its own short statements.",
+    ),
     setting(
         "database.statement_timeout",
         Is("10s"),

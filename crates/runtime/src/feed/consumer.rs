@@ -32,6 +32,8 @@ const BATCH: usize = 100;
 const WORK: Duration = Duration::from_secs(1);
 /// How long the effect of one event may take.
 const LONGEST: Duration = Duration::from_secs(600);
+/// How long the next part of a snapshot may take to come.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long a snapshot may take.
 const SNAPSHOT: Duration = Duration::from_secs(3600);
 /// How long to wait after a first failure.
@@ -366,7 +368,11 @@ impl<E: Effects> Consumer<E> {
         let number = self.service.clock().now().timestamp_micros();
         let mut tx = self.service.begin_within(SNAPSHOT).await?;
         let mut head: Option<(Uuid, i64)> = None;
-        while let Some(part) = stream.message().await? {
+        // A server that says nothing any more must not keep the lease, which is renewed meanwhile.
+        while let Some(part) = tokio::time::timeout(SILENCE, stream.message())
+            .await
+            .map_err(|_| Error::UpstreamUnavailable { service: self.upstream.name() })??
+        {
             head = Some((part.feed_id.parse().map_err(Error::internal)?, part.position));
             if !part.records.is_empty() {
                 projection::keep_many(tx.conn().await?, &part.records, number).await?;

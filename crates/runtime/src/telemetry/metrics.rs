@@ -18,8 +18,11 @@ const SECONDS: &[f64] =
 pub const METRICS: &[(&str, &str, &str)] = &[
     ("concierge_rpc_total", "counter", "Requests answered, by `service`, `method` and `code`."),
     ("concierge_rpc_seconds", "histogram", "How long answering took, by `service` and `method`."),
-    ("concierge_pool_connections", "gauge", "Connections to the database, by `state`: idle or used."),
-    ("concierge_pool_size", "gauge", "The most connections to the database that there may be."),
+    ("concierge_pool_connections", "gauge", "Connections for requests and events, by `state`: idle or used."),
+    ("concierge_pool_size", "gauge", "The most connections for requests and events that there may be."),
+    ("concierge_feed_position", "gauge", "How far another service's feed was read, by `feed`."),
+    ("concierge_feed_failures_total", "counter", "How often reading another service's feed failed, by `feed`."),
+    ("concierge_task_failures_total", "counter", "Background tasks that ended; the process stops then."),
 ];
 
 /// Takes all metrics of the process, unless nobody reads them: they would pile up.

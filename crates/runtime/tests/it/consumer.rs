@@ -3,14 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use concierge_proto::directory::Site;
 use concierge_proto::event::event_feed_service_server::{EventFeedService, EventFeedServiceServer};
-use concierge_proto::event::{ReadSnapshotRequest, ReadSnapshotResponse, SubscribeRequest, SubscribeResponse};
-use concierge_runtime::Service;
+use concierge_proto::event::{
+    ReadSnapshotRequest, ReadSnapshotResponse, RecordChanged, SubscribeRequest, SubscribeResponse,
+};
 use concierge_runtime::program::{Host, Program, Task};
+use concierge_runtime::{Service, type_url};
 use concierge_testkit::Suite;
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use prost::{Message as _, Name as _};
+use prost_types::Any;
 use sqlx::migrate::Migrator;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use uuid::Uuid;
 
 use crate::world::{Ear, Listener, NONE, Teller, heard, tell, until};
 
@@ -129,4 +137,96 @@ async fn a_message_that_is_too_large_is_not_a_position_that_is_lost() {
     suite.start::<Listener>().await;
     until("it is tried again", async || feed.subscribed.load(Ordering::SeqCst) >= 3).await;
     assert_eq!(feed.snapshots.load(Ordering::SeqCst), 0, "a snapshot would skip the effects of events");
+}
+
+/// A feed that has lost what came before, and a snapshot in two parts.
+#[derive(Clone, Copy, Debug)]
+struct Lost;
+
+fn site(id: u128, version: i64, customer: u128) -> RecordChanged {
+    let customer_id = Uuid::from_u128(customer).to_string();
+    let site = Site { id: Uuid::from_u128(id).to_string(), customer_id, ..Default::default() };
+    RecordChanged {
+        record_type: "site".to_owned(),
+        record_id: site.id.clone(),
+        version,
+        record: Some(Any { type_url: type_url(&Site::full_name()), value: site.encode_to_vec() }),
+        ..Default::default()
+    }
+}
+
+#[tonic::async_trait]
+impl EventFeedService for Lost {
+    type SubscribeStream = BoxStream<'static, Result<SubscribeResponse, Status>>;
+    type ReadSnapshotStream = BoxStream<'static, Result<ReadSnapshotResponse, Status>>;
+
+    async fn subscribe(&self, request: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+        if request.get_ref().after_position == 9 {
+            return Ok(Response::new(futures::stream::pending().boxed()));
+        }
+        let details = ErrorDetails::with_error_info("FEED_POSITION_OUT_OF_RANGE", "concierge", []);
+        Err(Status::with_error_details(Code::OutOfRange, "gone", details))
+    }
+
+    async fn read_snapshot(
+        &self,
+        _: Request<ReadSnapshotRequest>,
+    ) -> Result<Response<Self::ReadSnapshotStream>, Status> {
+        let part = |records| {
+            let feed_id = Uuid::from_u128(7).to_string();
+            Ok(ReadSnapshotResponse { feed_id, position: 9, records, ..Default::default() })
+        };
+        // The first is older than what was heard; a record told twice counts once.
+        let first = vec![site(1, 2, 5), site(2, 4, 5)];
+        let parts = [part(vec![]), part(first), part(vec![site(3, 1, 6), site(3, 1, 6)])];
+        Ok(Response::new(futures::stream::iter(parts).boxed()))
+    }
+}
+
+impl Program for Lost {
+    const NAME: &'static str = "ticket-rule";
+
+    fn migrations() -> &'static Migrator {
+        &NONE
+    }
+
+    fn routes(_: &Host) -> tonic::service::Routes {
+        tonic::service::Routes::new(EventFeedServiceServer::new(Self))
+    }
+
+    fn tasks(_: &Host) -> Vec<Task> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_the_truth_and_what_it_does_not_hold_is_deleted() {
+    let mut suite = Suite::new();
+    let listener = suite.start::<Listener>().await.host.service.clone();
+    for (id, version) in [(1, 30_i64), (8, 2)] {
+        sqlx::query(
+            "insert into projections (record_type, record_id, version, deleted, refs, record, update_time)
+             values ('site', $1, $2, false, '{}', '', now())",
+        )
+        .bind(Uuid::from_u128(id))
+        .bind(version)
+        .execute(listener.pool())
+        .await
+        .unwrap();
+    }
+    suite.start::<Lost>().await;
+    until("the snapshot is taken", async || cursor(&listener).await.0 == 9).await;
+    let kept: Vec<(Uuid, i64, bool, Vec<Uuid>)> =
+        sqlx::query_as("select record_id, version, deleted, refs from projections order by record_id")
+            .fetch_all(listener.pool())
+            .await
+            .unwrap();
+    let id = Uuid::from_u128;
+    let expected = [
+        (id(1), 2, false, vec![id(5)]),
+        (id(2), 4, false, vec![id(5)]),
+        (id(3), 1, false, vec![id(6)]),
+        (id(8), 2, true, vec![]),
+    ];
+    assert_eq!(kept, expected);
 }

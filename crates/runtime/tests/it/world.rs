@@ -84,6 +84,7 @@ impl Effects for Hearing {
                 .execute(tx.conn().await?)
                 .await?;
             tokio::time::sleep(Duration::from_millis(takes)).await;
+            tx.emit("heard.told", &event.subject, &Revocation::default()).await?;
             Ok(())
         })
     }
@@ -117,7 +118,7 @@ impl Program for Listener {
             service: host.service.clone(),
             upstream: host.ticket_rule.clone().unwrap(),
             types: vec!["ticket.*".to_owned()],
-            record_types: vec!["ticket".to_owned()],
+            record_types: vec!["site".to_owned()],
             effects: Hearing(host.service.shared()),
         };
         vec![Box::pin(consumer.run(host.stop.clone()))]
