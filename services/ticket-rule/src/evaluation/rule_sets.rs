@@ -187,3 +187,39 @@ pub(crate) async fn revise_all<R: Record>(tx: &mut Tx, records: &[R], holds: boo
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use concierge_proto::Record as _;
+    use concierge_proto::ticket_rule::Rule;
+    use prost::Message as _;
+
+    use super::*;
+
+    /// A set with so many rules.
+    fn set(revision: i64, rules: usize) -> Arc<RuleSet> {
+        let version = |number: usize| {
+            let id = Uuid::from_u128(u128::try_from(number).unwrap() + 1);
+            let rule = Rule { id: id.to_string(), ..Rule::default() };
+            Version { record_type: Rule::TYPE.to_owned(), id, record: Some(rule.encode_to_vec()) }
+        };
+        Arc::new(RuleSet::default().with(revision, (0..rules).map(version).collect()).unwrap())
+    }
+
+    #[test]
+    fn many_small_past_sets_are_kept_and_few_large_ones_and_those_used_last() {
+        let shared = Shared::default();
+        for revision in 1..=200 {
+            shared.keep(&set(revision, 1));
+            // Somebody explains what the first did, again and again.
+            shared.find(1);
+        }
+        assert_eq!(shared.known().past.len(), 64);
+        assert!(shared.find(1).is_some() && shared.find(150).is_some() && shared.find(100).is_none());
+        let large = set(300, PAST_RULES / 4);
+        for revision in 300..320 {
+            shared.keep(&Arc::new(large.with(revision, Vec::new()).unwrap()));
+        }
+        assert_eq!(shared.known().past.len(), 4);
+    }
+}

@@ -169,6 +169,19 @@ async fn what_was_never_heard_of_is_asked_of_directory() {
 }
 
 #[tokio::test]
+async fn more_users_than_directory_takes_at_once_are_asked_of_it_all_the_same() {
+    let desk = Desk::with_directory().await;
+    let one = desk.create_one().await;
+    let named = |id: &str| rule("users", vec![criterion("ticket.user", Operator::AnyOf, [id_of(id)])], tag("a"));
+    desk.try_rule(named(&one.user.id)).await.unwrap();
+    let mut ids: Vec<String> = (0..501).map(|_| id()).collect();
+    ids.push(one.user.id);
+    let users = criterion("ticket.user", Operator::AnyOf, ids.iter().map(|id| id_of(id)));
+    let refusal = refused(desk.try_rule(rule("many users", vec![users], tag("a"))).await);
+    assert_eq!(refusal, because(Code::InvalidArgument, "REFERENCE_NOT_FOUND"));
+}
+
+#[tokio::test]
 async fn a_team_that_left_keeps_its_rules_until_these_change() {
     let mut desk = Desk::alone().await;
     let mut first_line = team("First line");

@@ -717,7 +717,7 @@ async fn portal_users_set_and_see_what_is_theirs() {
     for user_id in [colleague.id.clone(), stranger.user.id.clone(), id()] {
         let refused = log(&mut client, Ticket { user_id: user_id.clone(), ..wanted.clone() }).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused)), (Code::InvalidArgument, "REFERENCE_NOT_FOUND".to_owned()));
-        assert_eq!(refused.message(), format!("ticket.user_id there is no live user {user_id}"));
+        assert_eq!(refused.message(), format!("ticket.user_id: there is no live user {user_id}"));
     }
     one.user.web_access_level = AccessLevel::Site.into();
     one.user.etag = "2".to_owned();
