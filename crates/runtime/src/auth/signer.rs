@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
 use ed25519_dalek::{Signer as _, SigningKey};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -37,7 +37,9 @@ impl Signer {
 
     /// Makes a new private key, in PEM, from 32 random bytes.
     pub fn generate(random: [u8; 32]) -> SecretString {
-        let pem = SigningKey::from_bytes(&random).to_pkcs8_pem(LineEnding::LF).expect("an Ed25519 key has a PEM form");
+        // Without the public key in it, which is version 1 of PKCS #8: OpenSSL 3.0 and others read no other.
+        let key = KeypairBytes { secret_key: random, public_key: None };
+        let pem = key.to_pkcs8_pem(LineEnding::LF).expect("an Ed25519 key has a PEM form");
         SecretString::from(pem.as_str())
     }
 
@@ -74,5 +76,31 @@ impl Signer {
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.to_bytes(), &mut token);
         token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_private_keys_with_and_without_their_public_key() {
+        let random = [7; 32];
+        let first = Signer::generate(random);
+        let second = SigningKey::from_bytes(&random).to_pkcs8_pem(LineEnding::LF).unwrap();
+        assert_ne!(first.expose_secret(), second.as_str());
+        let second = SecretString::from(second.as_str());
+        let [first, second] = [first, second].map(|pem| Signer::from_pem(&pem, "concierge").unwrap());
+        assert_eq!(first.public_pem(), second.public_pem());
+    }
+
+    #[test]
+    fn writes_private_keys_in_the_version_that_everybody_reads() {
+        let pem = Signer::generate([7; 32]);
+        let body: String = pem.expose_secret().lines().filter(|line| !line.starts_with("---")).collect();
+        let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
+        // RFC 8410: version 0, id-Ed25519, the key as an octet string in an octet string, and nothing after it.
+        let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+        assert_eq!((&der[..16], &der[16..]), (&head[..], &[7; 32][..]));
     }
 }

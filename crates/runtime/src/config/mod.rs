@@ -138,6 +138,15 @@ impl Config {
     /// Reads the configuration of a service from a file, if there is one, and the environment of the process. Without
     /// `file`, the variable `CONCIERGE_CONFIG` names it.
     pub fn load(service: &str, file: Option<&Path>) -> Result<Self, ConfigErrors> {
+        Self::load_with(service, file, false)
+    }
+
+    /// The same, for a service that serves: it needs a key to sign its tokens with.
+    pub fn load_to_serve(service: &str, file: Option<&Path>) -> Result<Self, ConfigErrors> {
+        Self::load_with(service, file, true)
+    }
+
+    fn load_with(service: &str, file: Option<&Path>, signs: bool) -> Result<Self, ConfigErrors> {
         let file = file.map(Path::to_path_buf).or_else(|| {
             std::env::var_os("CONCIERGE_CONFIG").filter(|path| !path.is_empty()).map(std::path::PathBuf::from)
         });
@@ -152,7 +161,7 @@ impl Config {
             },
         };
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        Self::read(service, file.as_ref().map(|(path, text)| (path.as_path(), text.clone())), environment)
+        Self::read_with(service, file.as_ref().map(|(path, text)| (path.as_path(), text.clone())), environment, signs)
     }
 
     /// Reads the configuration of a service from the text of a file (and the path it came from) and an environment.
@@ -160,6 +169,15 @@ impl Config {
         service: &str,
         file: Option<(&Path, String)>,
         environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
+        Self::read_with(service, file, environment, false)
+    }
+
+    fn read_with(
+        service: &str,
+        file: Option<(&Path, String)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        signs: bool,
     ) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(service, file, environment);
         // A setting that is wrong is noted in the reader and stands in here with something harmless; nobody sees it,
@@ -188,6 +206,9 @@ impl Config {
         };
         if config.default_deadline > config.max_deadline {
             r.problem("deadline.default", "is longer than deadline.max");
+        }
+        if signs && r.get::<String>("signing_key_file").is_none() {
+            r.problem("signing_key_file", "is not set: make a key with `concierge key create`");
         }
         reader.finish()?;
         Ok(config)

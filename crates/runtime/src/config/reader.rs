@@ -11,7 +11,8 @@ use super::settings::{self, WhenUnset};
 use super::value::{Raw, Value};
 
 /// Variables that begin with `CONCIERGE_` and are no settings: the programs read them themselves.
-const OTHER_VARIABLES: &[&str] = &["config", "home", "pg_bin", "stop_with_stdin"];
+const OTHER_VARIABLES: &[&str] =
+    &["config", "home", "pg_archive_sha256", "pg_archive_url", "pg_bin", "pg_fetch", "stop_with_stdin"];
 
 /// The settings as written, the problems found so far.
 pub(super) struct Reader {

@@ -19,7 +19,7 @@ use super::tasks::Tasks;
 use super::{Host, HostOptions, Program, readiness};
 use crate::auth::{KeySet, ServiceTokens, Signer};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{Config, Reflection, UpstreamAddress};
+use crate::config::{Config, ConfigErrors, Reflection, UpstreamAddress};
 use crate::feed::sequencer;
 use crate::layers::{Admission, Layers};
 use crate::server::{self, Health, ReflectionAccess, ServerOptions};
@@ -62,12 +62,12 @@ pub fn main<P: Program>() -> ExitCode {
 
 /// Serves until SIGTERM, Ctrl-C, or the end of a parent that asked for it.
 pub fn serve<P: Program>(config: Option<&Path>) -> ExitCode {
-    run::<P, _>(config, |config| async move { serve_with::<P>(config).await })
+    run(Config::load_to_serve(P::NAME, config), P::NAME, |config| async move { serve_with::<P>(config).await })
 }
 
 /// Brings the database's schema up to date.
 pub fn migrate<P: Program>(config: Option<&Path>) -> ExitCode {
-    run::<P, _>(config, |config| async move {
+    run(Config::load(P::NAME, config), P::NAME, |config| async move {
         let pool = db::pool(&config.database.url, 1, Duration::from_secs(3600), P::NAME)?;
         db::migrate(&pool, P::migrations()).await.context("the schema could not be brought up to date")?;
         pool.close().await;
@@ -76,14 +76,15 @@ pub fn migrate<P: Program>(config: Option<&Path>) -> ExitCode {
     })
 }
 
-fn run<P: Program, F: Future<Output = anyhow::Result<()>>>(
-    file: Option<&Path>,
+fn run<F: Future<Output = anyhow::Result<()>>>(
+    config: Result<Config, ConfigErrors>,
+    name: &str,
     work: impl FnOnce(Config) -> F,
 ) -> ExitCode {
-    let config = match Config::load(P::NAME, file) {
+    let config = match config {
         Ok(config) => config,
         Err(errors) => {
-            eprintln!("{}: {errors}", P::NAME);
+            eprintln!("{name}: {errors}");
             return ExitCode::FAILURE;
         }
     };
@@ -98,7 +99,7 @@ fn run<P: Program, F: Future<Output = anyhow::Result<()>>>(
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {error:#}", P::NAME);
+            eprintln!("{name}: {error:#}");
             ExitCode::FAILURE
         }
     }
