@@ -8,6 +8,7 @@ mod demo;
 mod files;
 mod key;
 mod migrate;
+mod permissions;
 mod replay;
 mod serve;
 mod token;
@@ -37,11 +38,11 @@ enum Command {
     Up(up::Up),
     /// Run one service in the foreground.
     Serve(serve::Serve),
-    /// Bring the schema of one service's database, or of all, up to date.
+    /// Bring the schema of one service's database up to date.
     Migrate(migrate::Migrate),
-    /// Make tokens.
+    /// Make tokens, and list the permissions they can grant.
     Token(token::Token),
-    /// Make keys.
+    /// Make keys that sign tokens, and print their public half.
     Key(key::Key),
     /// Log, update and close the tickets of an incident log through the public API.
     Replay(replay::Replay),

@@ -6,17 +6,19 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use chrono::TimeDelta;
 use clap::{Args, Subcommand, ValueEnum};
-use concierge_proto::{CallerKind, Permission};
+use concierge_proto::CallerKind;
 use concierge_runtime::auth::{Audience, Claims, LONGEST_LIFE, ScopeClaim, Signer};
 use concierge_runtime::clock::{Clock as _, SystemClock};
 use uuid::Uuid;
+
+use crate::permissions;
 
 /// Every service of the suite.
 const AUDIENCES: [&str; 3] = ["directory", "ticket-rule", "notification"];
 /// The subject of the administrator's token.
 const ADMINISTRATOR: Uuid = Uuid::nil();
 
-/// Make tokens.
+/// Make tokens, and list the permissions they can grant.
 #[derive(Args, Debug)]
 pub(crate) struct Token {
     #[command(subcommand)]
@@ -27,6 +29,8 @@ pub(crate) struct Token {
 enum Command {
     /// Print a token, signed with the installation's key.
     Create(Create),
+    /// List the permissions that a token can grant, with the methods that need each.
+    Permissions,
 }
 
 #[derive(Args, Debug)]
@@ -41,8 +45,9 @@ struct Create {
     /// Whom the token speaks for: an agent's or a user's id, a service's name. Default: the administrator.
     #[arg(long)]
     subject: Option<String>,
-    /// What it grants: permissions, separated by commas; `*` for all.
-    #[arg(long, value_delimiter = ',', default_value = "*")]
+    /// What it grants: permissions, separated by commas; `*` for all. `concierge token permissions` lists them.
+    #[arg(long, value_delimiter = ',', default_value = "*", value_name = "PERMISSION", value_parser = permissions::parser(),
+          hide_possible_values = true)]
     scope: Vec<String>,
     /// The services it is for.
     #[arg(long, value_delimiter = ',', default_values = AUDIENCES)]
@@ -73,19 +78,16 @@ enum Kind {
 
 impl Token {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Command::Create(create) = self.command;
-        println!("{}", create.token()?);
+        match self.command {
+            Command::Create(create) => println!("{}", create.token()?),
+            Command::Permissions => print!("{}", permissions::list()),
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Create {
     fn token(self) -> anyhow::Result<String> {
-        let unknown: Vec<&str> =
-            self.scope.iter().map(String::as_str).filter(|s| *s != "*" && Permission::named(s).is_none()).collect();
-        if !unknown.is_empty() {
-            bail!("there is no permission {}: see `concierge_proto::PERMISSIONS` or the README", unknown.join(", "));
-        }
         let kind = match self.kind {
             Kind::Agent => CallerKind::Agent,
             Kind::User => CallerKind::User,
@@ -105,7 +107,7 @@ impl Create {
 /// Reads a signing key.
 pub(crate) fn signer(file: &Path) -> anyhow::Result<Signer> {
     let pem = std::fs::read_to_string(file).with_context(|| {
-        format!("cannot read the signing key {}: run `concierge up` first, or give --key", file.display())
+        format!("cannot read the signing key {}: run `concierge up` first, or name another", file.display())
     })?;
     Ok(Signer::from_pem(&pem.into(), concierge_runtime::config::DEFAULT_ISSUER)?)
 }

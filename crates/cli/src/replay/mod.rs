@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::client::Suite;
+use crate::up::{SEATS, ports};
 
 /// Log, update and close the tickets of an incident log through the public API.
 #[derive(Args, Debug)]
@@ -44,15 +45,19 @@ Examples:
 pub(crate) struct Replay {
     /// The incident log.
     file: PathBuf,
-    /// Where the directory listens.
-    #[arg(long, default_value = "http://127.0.0.1:7101", value_name = "URL")]
-    directory: String,
-    /// Where ticket-rule listens.
-    #[arg(long, default_value = "http://127.0.0.1:7102", value_name = "URL")]
-    ticket_rule: String,
-    /// Where notification listens.
-    #[arg(long, default_value = "http://127.0.0.1:7103", value_name = "URL")]
-    notification: String,
+    /// The first of the three ports of `concierge up` on this machine.
+    #[arg(long, default_value_t = SEATS[0].port, value_name = "PORT",
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(ports::HIGHEST)))]
+    port: u16,
+    /// Where the directory listens, when it is not at that port of this machine.
+    #[arg(long, value_name = "URL")]
+    directory: Option<String>,
+    /// Where ticket-rule listens, when it is not one above.
+    #[arg(long, value_name = "URL")]
+    ticket_rule: Option<String>,
+    /// Where notification listens, when it is not two above.
+    #[arg(long, value_name = "URL")]
+    notification: Option<String>,
     /// The file with an administrator's token; `concierge up` keeps it fresh.
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
@@ -78,7 +83,10 @@ impl Replay {
 
     async fn go(self) -> anyhow::Result<ExitCode> {
         let token = self.token.clone().unwrap_or_else(|| self.home.join("admin.token"));
-        let suite = Suite::new(&self.directory, &self.ticket_rule, &self.notification, token)?;
+        let at = |seat: u16, given: &Option<String>| {
+            given.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", ports::grpc(self.port, seat)))
+        };
+        let suite = Suite::new(&at(0, &self.directory), &at(1, &self.ticket_rule), &at(2, &self.notification), token)?;
         let read = rows::read(&self.file, self.limit)?;
         for bad in &read.bad {
             eprintln!("{}: {bad}", self.file.display());

@@ -102,7 +102,7 @@ pub(crate) fn print(
     #[allow(clippy::cast_precision_loss)]
     let report = Report {
         rows: read.rows.len(),
-        bad_rows: read.bad.len(),
+        bad_rows: read.bad_rows(),
         made: &world.made,
         tickets_logged: done.logged,
         tickets_updated: done.updated,
@@ -127,13 +127,21 @@ pub(crate) fn print(
         ("tickets closed".to_owned(), done.closed),
         ("rows already there".to_owned(), done.already),
         ("rows refused by the services".to_owned(), done.failures.len()),
-        ("bad rows".to_owned(), read.bad.len()),
+        ("bad rows".to_owned(), read.bad_rows()),
     ]) {
         table.add_row([what, count.to_string()]);
     }
     println!("{table}");
     for (title, counts) in [("matches by rule", &done.matches), ("notifications by kind", notifications)] {
         let mut table = self::table([title, "count"]);
+        if counts.is_empty() {
+            // Nobody is a contact of the replay's sites.
+            let nobody = title.starts_with("notifications") && done.changed_something();
+            table.add_row([
+                if nobody { "none: no site has a contact, and no definition told anybody" } else { "none" },
+                "0",
+            ]);
+        }
         for (what, count) in counts {
             table.add_row([what.clone(), count.to_string()]);
         }

@@ -86,6 +86,13 @@ pub(crate) struct Read {
     pub(crate) bad: Vec<Bad>,
 }
 
+impl Read {
+    /// How many rows cannot be used, however much is wrong with each.
+    pub(crate) fn bad_rows(&self) -> usize {
+        self.bad.iter().map(|bad| bad.line).collect::<HashSet<_>>().len()
+    }
+}
+
 /// Reads a file; `limit` keeps the first so many incidents.
 pub(crate) fn read(file: &Path, limit: Option<usize>) -> anyhow::Result<Read> {
     let mut reader = csv::ReaderBuilder::new()
@@ -279,5 +286,6 @@ pub(super) mod tests {
         let columns: Vec<&str> = bad.iter().map(|b| b.column).collect();
         assert_eq!(columns, ["incident_state", "opened_at", "impact"]);
         assert!(bad[0].to_string().starts_with("line 7, column incident_state: "));
+        assert_eq!(Read { bad, ..Read::default() }.bad_rows(), 1);
     }
 }

@@ -116,8 +116,11 @@ impl Child {
     }
 }
 
+/// How large a log gets before a start puts it aside.
+const LOG_SIZE: u64 = 16 << 20;
+
 async fn spawn(options: &ChildOptions) -> anyhow::Result<Process> {
-    let log = own_log(&options.log).await?;
+    let log = fresh_log(&options.log).await?;
     let program = program()?;
     let mut command = Command::new(&program);
     for name in NOT_FOR_CHILDREN {
@@ -166,6 +169,17 @@ pub(crate) async fn own_log(path: &Path) -> anyhow::Result<File> {
             Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+}
+
+/// Opens a service's log to write; one that has grown large is put aside first, over the one that was before it.
+async fn fresh_log(path: &Path) -> anyhow::Result<File> {
+    let log = own_log(path).await?;
+    if log.metadata()?.len() < LOG_SIZE {
+        return Ok(log);
+    }
+    let aside = path.with_extension("log.old");
+    std::fs::rename(path, &aside).with_context(|| format!("cannot put {} aside", path.display()))?;
+    own_log(path).await
 }
 
 /// Watches all; never ends by itself.

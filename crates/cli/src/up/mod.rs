@@ -5,7 +5,7 @@
 
 mod children;
 mod home;
-mod ports;
+pub(crate) mod ports;
 mod postgres;
 
 use std::io::IsTerminal as _;
@@ -107,7 +107,12 @@ impl Up {
         running.server = Some(Arc::clone(&server));
         steps.at("creating and migrating the databases");
         postgres::prepare(&server).await?;
-        steps.at("making the key and the administrator's token");
+        let first = !home.key_file().exists();
+        steps.at(if first {
+            "making the key and the administrator's token"
+        } else {
+            "renewing the administrator's token"
+        });
         let key = home.signing_key()?;
         home.write_admin_token(&key)?;
 

@@ -169,6 +169,16 @@ async fn names_all_wrong_settings_at_once() {
 }
 
 #[tokio::test]
+async fn names_the_missing_key_beside_other_wrong_settings() {
+    let program = Program::new("directory").await;
+    let output = program.bare("serve").env("CONCIERGE_GRACE", "soon").output().unwrap();
+    let said = said(&output);
+    for wrong in ["signing_key_file (CONCIERGE_SIGNING_KEY_FILE) is not set", "grace (CONCIERGE_GRACE)"] {
+        assert!(said.contains(wrong), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn says_which_setting_moves_it_from_a_port_that_is_taken() {
     let program = Program::new("directory").await;
     let _listener = TcpListener::bind(("127.0.0.1", program.port)).unwrap();

@@ -27,7 +27,10 @@ fn says_why_it_makes_no_token() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, why) in [
         (vec!["token", "create"], "run `concierge up` first"),
-        (vec!["token", "create", "--scope", "customers.read,customers.juggle"], "no permission customers.juggle"),
+        (vec!["token", "create", "--scope", "tickets.read,customer.read"], "'customers.read'"),
+        (vec!["token", "create", "--scope", "tickets.juggle"], "'tickets.juggle'"),
+        (vec!["token", "create", "--scope", "juggle"], "customers.read, customers.write"),
+        (vec!["key", "public", "absent.key"], "cannot read the signing key absent.key"),
         (vec!["token", "create", "--kind", "user"], "needs --subject, --customer and --site"),
         (vec!["token", "create", "--minutes", "16"], "16"),
         (vec!["serve", "directry"], "there is no service \"directry\""),
@@ -37,4 +40,39 @@ fn says_why_it_makes_no_token() {
         assert!(!output.status.success(), "{arguments:?}");
         assert!(said(&output).contains(why), "{arguments:?}: {}", said(&output));
     }
+}
+
+/// Others read it, too: those that check tokens with the public half, and those that sign with the private one.
+#[test]
+fn prints_the_public_half_of_a_key_that_openssl_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = concierge(&["key", "create", "signing.key"], folder.path());
+    assert!(made.status.success(), "{}", said(&made));
+    let public = concierge(&["key", "public", "signing.key"], folder.path());
+    assert!(public.status.success(), "{}", said(&public));
+    let text = String::from_utf8(public.stdout).unwrap();
+    assert!(concierge_runtime::auth::PublicKey::from_pem(&text).is_ok(), "{text}");
+
+    let openssl = Command::new("openssl").args(["pkey", "-in", "signing.key", "-pubout"]).current_dir(&folder).output();
+    // Where there is no openssl, the signer's own tests look at every byte.
+    if let Ok(openssl) = openssl {
+        assert!(openssl.status.success(), "{}", said(&openssl));
+        assert_eq!(String::from_utf8(openssl.stdout).unwrap(), text);
+    }
+}
+
+#[test]
+fn replay_says_where_it_looked_for_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/incidents.csv");
+    let replayed = concierge(&["replay", sample, "--port", "1"], folder.path());
+    assert!(!replayed.status.success());
+    assert!(said(&replayed).contains("concierge: cannot read the token .concierge/admin.token"), "{}", said(&replayed));
+}
+
+#[test]
+fn lists_permissions() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = concierge(&["token", "permissions"], folder.path());
+    assert!(listed.status.success() && said(&listed).contains("customers.read "), "{}", said(&listed));
 }

@@ -16,6 +16,9 @@ use tonic::{Code, Request};
 
 use crate::kit::{Home, PROGRAM, Up, eventually, get, lives, mode};
 
+/// More than a log may have when its service starts.
+const LARGE: u64 = 20 << 20;
+
 #[tokio::test]
 async fn starts_everything_stops_everything_and_finds_its_data_again() {
     let home = Home::new();
@@ -51,8 +54,15 @@ async fn starts_everything_stops_everything_and_finds_its_data_again() {
     stopped(&home, &mut up, &family).await;
 
     // A second start, and Ctrl-C.
+    File::options().write(true).open(home.path("logs/ticket-rule.log")).unwrap().set_len(LARGE).unwrap();
     let mut up = home.up().await;
-    assert!(!up.said().contains("making the database cluster"), "{}", up.said());
+    assert!(!up.said().contains("making the"), "{}", up.said());
+    assert!(up.said().contains("renewing the administrator's token"), "{}", up.said());
+    // What had grown large was put aside.
+    let large = home.path("logs/ticket-rule.log.old");
+    assert_eq!(large.metadata().unwrap().len(), LARGE);
+    assert!(home.path("logs/ticket-rule.log").metadata().unwrap().len() < LARGE);
+    assert!(!home.path("logs/directory.log.old").exists());
     assert_eq!(up.read(&acme).await, "Acme");
     let family = up.family();
     up.interrupt();
