@@ -92,12 +92,73 @@ impl<T: Send + 'static> Drop for Finished<T> {
     }
 }
 
-/// Brings the database's schema up to date. Safe to run while other replicas serve, and by several at once.
-pub async fn migrate(pool: &PgPool, service: &Migrator) -> Result<(), sqlx::migrate::MigrateError> {
+/// Why a schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// Somebody mixed up the URLs.
+    #[error("this is the database of {owner}: give {service} one of its own")]
+    OtherService {
+        /// The service that was to be migrated.
+        service: String,
+        /// The service that has the database.
+        owner: String,
+    },
+    /// The database refused, or does not answer.
+    #[error(transparent)]
+    Failed(#[from] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for MigrationError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Brings the schema of a service's database up to date. Safe to run while other replicas serve, and by several at once.
+pub async fn migrate(pool: &PgPool, name: &str, service: &Migrator) -> Result<(), MigrationError> {
+    let is_named: bool = sqlx::query_scalar(
+        "select exists (select from information_schema.columns
+                        where table_schema = current_schema() and table_name = 'feed' and column_name = 'service')",
+    )
+    .fetch_one(pool)
+    .await?;
+    if is_named {
+        let owner: String = sqlx::query_scalar("select service from feed").fetch_one(pool).await?;
+        if !owner.is_empty() && owner != name {
+            return Err(MigrationError::OtherService { service: name.to_owned(), owner });
+        }
+    }
     let mut migrator = migrations(service);
     // A newer binary may have migrated further: an older one keeps working beside it.
     migrator.set_ignore_missing(true);
-    migrator.run(pool).await
+    migrator.run(pool).await?;
+    sqlx::query("update feed set service = $1 where service = ''").bind(name).execute(pool).await?;
+    Ok(())
+}
+
+/// Whether the database is this service's, and has all that these migrations make. One round trip.
+pub(crate) async fn is_ready(pool: &PgPool, name: &str, service: &Migrator) -> Result<bool, sqlx::Error> {
+    let newest = migrations(service).iter().map(|migration| migration.version).max().unwrap_or_default();
+    sqlx::query_scalar(
+        "select service in ($1, '') and exists (select from _sqlx_migrations where version >= $2 and success) from feed",
+    )
+    .bind(name)
+    .bind(newest)
+    .fetch_one(pool)
+    .await
+}
+
+/// When it was last said that the database cannot be used.
+static COMPLAINED: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Tells operators why the database cannot be used, every few seconds at most: callers are told only that.
+pub(crate) fn complain(error: &sqlx::Error) {
+    const PAUSE: Duration = Duration::from_secs(10);
+    let mut at = COMPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
+    if at.is_none_or(|at| at.elapsed() > PAUSE) {
+        *at = Some(Instant::now());
+        tracing::warn!(cause = %error, "the database cannot be used; if its schema is missing or old, run `migrate`");
+    }
 }
 
 /// Maps a broken constraint to what it means, leaving every other error as it is.

@@ -207,6 +207,17 @@ fn describe(violations: &Violations) -> String {
 }
 
 impl Error {
+    /// What went wrong, for the log: a failure of ours says to callers only that it is one.
+    pub fn cause(&self) -> String {
+        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(self);
+        let mut all = Vec::new();
+        while let Some(next) = cause {
+            all.push(next.to_string());
+            cause = next.source();
+        }
+        if all.is_empty() { self.to_string() } else { all.join(": ") }
+    }
+
     /// Our fault, with a sentence for the log.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())
@@ -350,20 +361,26 @@ impl From<QueryErrors> for Error {
 impl From<sqlx::Error> for Error {
     /// The one place that reads what the database says. Constraints come out by name, to be mapped at the statement.
     fn from(error: sqlx::Error) -> Self {
+        let unavailable = |error: &sqlx::Error| {
+            crate::db::complain(error);
+            Self::DatabaseUnavailable
+        };
         match &error {
             sqlx::Error::PoolTimedOut if crate::db::is_answering() => Self::Overloaded,
             sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
-            | sqlx::Error::WorkerCrashed => Self::DatabaseUnavailable,
+            | sqlx::Error::WorkerCrashed => unavailable(&error),
             sqlx::Error::Database(database) => match database.code().as_deref() {
                 Some("40001" | "40P01") => Self::Conflict,
                 // The statement or lock timeout, which is the caller's deadline.
                 Some("57014" | "55P03") => Self::DeadlineExceeded,
-                Some(code) if code.starts_with("08") || code.starts_with("57P") || code.starts_with("53") => {
-                    Self::DatabaseUnavailable
+                Some(code) if ["08", "57P", "53", "28", "3D"].iter().any(|class| code.starts_with(class)) => {
+                    unavailable(&error)
                 }
+                // No such table or column: the schema is missing, or older than this program.
+                Some("42P01" | "42703") => unavailable(&error),
                 Some("23505" | "23503" | "23514" | "23P01") => match database.constraint() {
                     Some(name) => Self::Constraint { name: name.to_owned() },
                     None => Self::internal(error),
@@ -371,7 +388,7 @@ impl From<sqlx::Error> for Error {
                 _ => Self::internal(error),
             },
             // A connection that died in the middle of a protocol exchange.
-            sqlx::Error::Protocol(_) => Self::DatabaseUnavailable,
+            sqlx::Error::Protocol(_) => unavailable(&error),
             _ => Self::internal(error),
         }
     }

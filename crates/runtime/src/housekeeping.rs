@@ -21,7 +21,7 @@ pub async fn run(service: Service, stop: CancellationToken) {
             () = tokio::time::sleep(Duration::from_secs(600)) => {}
         }
         if let Err(error) = once(&service).await {
-            tracing::warn!(%error, "cannot clean up; trying again in ten minutes");
+            tracing::warn!(error = error.cause(), "cannot clean up; trying again in ten minutes");
         }
     }
 }

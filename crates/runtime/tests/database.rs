@@ -22,7 +22,7 @@ async fn a_database_that_is_busy_is_told_from_one_that_is_away() {
     let url = server.url("postgres").into();
     let pool = |size| db::pool(&url, size, Duration::from_secs(30), "test").unwrap();
     let (requests, background) = (pool(2), pool(db::BACKGROUND));
-    db::migrate(&requests, &NONE).await.unwrap();
+    db::migrate(&requests, "directory", &NONE).await.unwrap();
     let service = Service::new("directory", requests.clone(), background, Arc::new(SystemClock));
     let stop = CancellationToken::new();
     let (head, _) = watch::channel(0);

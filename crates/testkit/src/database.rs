@@ -117,7 +117,7 @@ async fn template(server: &Server, service: &'static str, migrations: &Migrator)
     let name = service.replace('-', "_");
     execute(server, &format!("create database {name}")).await;
     let pool = pool(&server.url(&name));
-    db::migrate(&pool, migrations).await.expect("migrations");
+    db::migrate(&pool, service, migrations).await.expect("migrations");
     pool.close().await;
     templates.insert(service, name.clone());
     name

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use concierge_proto::error::Reason;
+use concierge_runtime::{Error, Failure as _, db};
 use concierge_testkit::TestDatabase;
 use concierge_testkit::database::server;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -39,6 +41,22 @@ async fn services_have_schemas_of_their_own() {
     let two = TestDatabase::new("two", &migrations("other")).await;
     assert_eq!(count(&one.pool).await, 0);
     sqlx::query("SELECT count(*) FROM note").fetch_one(&two.pool).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn no_service_gets_the_database_of_another() {
+    let one = TestDatabase::new("owner", &migrations("note")).await;
+    let refused = db::migrate(&one.pool, "stranger", &migrations("other")).await.unwrap_err();
+    assert_eq!(refused.to_string(), "this is the database of owner: give stranger one of its own");
+    sqlx::query("SELECT count(*) FROM other").fetch_one(&one.pool).await.unwrap_err();
+    db::migrate(&one.pool, "owner", &migrations("note")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_that_is_missing_is_told_as_a_database_that_is_away() {
+    let one = TestDatabase::new("bare", &migrations("note")).await;
+    let error: Error = sqlx::query("SELECT 1 FROM nothing").fetch_one(&one.pool).await.unwrap_err().into();
+    assert_eq!(error.reason(), Reason::DatabaseUnavailable);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn measure(parts: &[&str]) -> anyhow::Result<()> {
     let postgres = concierge_postgres::Server::start(concierge_postgres::Options::temporary())?;
     let url = postgres.url("postgres");
     let pool = pool(&url)?;
-    db::migrate(&pool, Directory::migrations()).await?;
+    db::migrate(&pool, "directory", Directory::migrations()).await?;
     let ids = Arc::new(customers(&pool).await?);
     let mut figures = Vec::new();
     for part in parts {

@@ -100,7 +100,7 @@ impl Processes {
                 "ticket-rule" => TicketRule::migrations(),
                 _ => Notification::migrations(),
             };
-            db::migrate(&pool, migrations).await.expect("migrations");
+            db::migrate(&pool, service, migrations).await.expect("migrations");
             pool.close().await;
         }
         let folder = tempfile::tempdir().expect("a folder");

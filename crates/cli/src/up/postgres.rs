@@ -33,7 +33,7 @@ pub(crate) async fn prepare(server: &Server) -> anyhow::Result<()> {
         }
         let pool = db::pool(&server.url(seat.database).into(), 1, Duration::from_secs(600), "concierge up")?;
         let migrations = migrations(seat.name).context("a service of the suite")?;
-        db::migrate(&pool, migrations).await.with_context(|| format!("cannot migrate {}", seat.database))?;
+        db::migrate(&pool, seat.name, migrations).await.with_context(|| format!("cannot migrate {}", seat.database))?;
         pool.close().await;
     }
     connection.close().await?;

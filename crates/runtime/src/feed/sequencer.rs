@@ -35,7 +35,7 @@ pub async fn run(service: Service, head: watch::Sender<i64>, stop: CancellationT
                 POLL
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot number events; trying again");
+                tracing::warn!(error = error.cause(), "cannot number events; trying again");
                 (wait * 2).min(Duration::from_secs(5))
             }
         };

@@ -1,25 +1,31 @@
-//! Readiness: a service is ready when its own database answers. No other service counts.
+//! Readiness: a service is ready when its own database answers and has its schema. No other service counts.
 
 use std::time::Duration;
 
-use super::Host;
+use super::{Host, Program};
 use crate::db;
 use crate::server::Health;
 
 /// Keeps the health true until the host stops; then the server says that it is not ready.
-pub(super) async fn watch(host: Host, health: Health) {
+pub(super) async fn watch<P: Program>(host: Host, health: Health) {
     let work = async {
         let mut was = None;
         loop {
-            let ask = sqlx::query("select feed_id from feed").execute(host.service.background());
-            let ready = tokio::time::timeout(Duration::from_secs(2), ask).await.is_ok_and(|answer| answer.is_ok());
-            if ready {
-                db::note_answer();
+            let ask = db::is_ready(host.service.background(), P::NAME, P::migrations());
+            let answer = tokio::time::timeout(Duration::from_secs(2), ask).await;
+            let ready = matches!(answer, Ok(Ok(true)));
+            match &answer {
+                Ok(Ok(_)) => db::note_answer(),
+                Ok(Err(error)) => db::complain(error),
+                Err(_) => {}
             }
             if was != Some(ready) {
                 health.set_ready(ready).await;
                 if !ready {
-                    tracing::warn!("the database does not answer, or its schema is missing: run `migrate`");
+                    tracing::warn!(
+                        "the database does not answer, is another service's, or its schema is missing or old: see \
+                         DATABASE_URL, and run `migrate`"
+                    );
                 }
             }
             was = Some(ready);

@@ -69,7 +69,7 @@ pub fn serve<P: Program>(config: Option<&Path>) -> ExitCode {
 pub fn migrate<P: Program>(config: Option<&Path>) -> ExitCode {
     run(Config::load(P::NAME, config), P::NAME, |config| async move {
         let pool = db::pool(&config.database.url, 1, Duration::from_secs(3600), P::NAME)?;
-        db::migrate(&pool, P::migrations()).await.context("the schema could not be brought up to date")?;
+        db::migrate(&pool, P::NAME, P::migrations()).await.context("the schema could not be brought up to date")?;
         pool.close().await;
         println!("{}: the schema is up to date", P::NAME);
         Ok(())
@@ -163,7 +163,7 @@ pub async fn serve_until<P: Program>(
     }
     let services = server::services_of(P::NAME);
     let health = Health::new(&services).await;
-    tasks.spawn(readiness::watch(host.clone(), health.clone()));
+    tasks.spawn(readiness::watch::<P>(host.clone(), health.clone()));
     let reflection = match config.reflection {
         Reflection { enabled: false, .. } => ReflectionAccess::Off,
         Reflection { public: true, .. } => ReflectionAccess::Public,
