@@ -52,7 +52,7 @@ pub(crate) async fn run(host: Host) {
         tokio::select! {
             () = host.stop.cancelled() => return,
             cleaned = once(&host.service) => if let Err(error) = cleaned {
-                tracing::warn!(%error, "cannot remove what is old; trying again in ten minutes");
+                tracing::warn!(error = error.cause(), "cannot remove what is old; trying again in ten minutes");
             },
         }
     }

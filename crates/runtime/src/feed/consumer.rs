@@ -213,7 +213,7 @@ impl<E: Effects> Consumer<E> {
     }
 
     fn failed(&self, error: &Error, wait: Duration) -> Duration {
-        tracing::warn!(upstream = self.upstream.name(), error = ?error, "the feed stopped; trying again");
+        tracing::warn!(upstream = self.upstream.name(), error = error.cause(), "the feed stopped; trying again");
         metrics::counter!("concierge_feed_failures_total", "feed" => self.upstream.name()).increment(1);
         longer(wait)
     }

@@ -147,7 +147,7 @@ pub async fn watch_own(
                     position = heard.iter().map(|(at, _)| *at).max().unwrap_or(position);
                     revocations.add(heard.iter().filter_map(|(_, r)| read(r)));
                 }
-                Err(error) => tracing::warn!(%error, "cannot read revocations; trying again"),
+                Err(error) => tracing::warn!(error = error.cause(), "cannot read revocations; trying again"),
             }
             revocations.prune(service.clock().now());
             let _ = tokio::time::timeout(Duration::from_millis(500), head.changed()).await;

@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::revocations::in_force;
-use super::{Extent, extent, parts, read, wanted};
+use super::{Extent, extent, parts, read, sequencer, wanted};
 use crate::auth::{Revocations, TokenError};
 use crate::call::Call;
 use crate::error::Error;
@@ -209,6 +209,8 @@ impl FeedServer {
         sender: &mpsc::Sender<Result<ReadSnapshotResponse, Status>>,
         types: &[String],
     ) -> Result<(), Error> {
+        // What is committed counts, numbered yet or not: who asks for the head wants to know what to wait for.
+        sequencer::number(self.service.background()).await?;
         // The head first: whatever changes while records are read comes again as an event, with a greater version.
         let Extent { feed_id, head, .. } = extent(self.service.pool()).await?;
         let part = |records, revocations| ReadSnapshotResponse {

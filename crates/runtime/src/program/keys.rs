@@ -28,7 +28,7 @@ pub(super) async fn learn(host: Host, directory: Upstream) {
                         true
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "cannot read the keys heard of before; trying again");
+                        tracing::warn!(error = error.cause(), "cannot read the keys heard of before; trying again");
                         false
                     }
                 };

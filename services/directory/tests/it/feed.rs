@@ -68,3 +68,21 @@ async fn a_reader_beyond_the_head_or_of_another_feed_is_told_to_read_a_snapshot(
         assert_eq!(client.subscribe(request).await.unwrap_err().code(), Code::OutOfRange);
     }
 }
+
+#[tokio::test]
+async fn whoever_asks_where_the_feed_is_hears_of_all_that_was_committed() {
+    let (_suite, mut client, service) = start().await;
+    for round in 0..30 {
+        let tx = insert(&service, &format!("Relationship {round}")).await;
+        service.commit(tx).await.unwrap();
+        let request = ReadSnapshotRequest { record_types: vec!["none".to_owned()] };
+        let mut parts = client.read_snapshot(request).await.unwrap().into_inner();
+        let told = parts.message().await.unwrap().unwrap().position;
+        let (waiting, newest): (i64, i64) =
+            sqlx::query_as("select count(*) filter (where position is null), max(position) from outbox")
+                .fetch_one(service.pool())
+                .await
+                .unwrap();
+        assert_eq!((waiting, newest), (0, told), "round {round}");
+    }
+}

@@ -80,7 +80,7 @@ pub(crate) async fn run(host: Host) {
             worker.fill().await
         };
         if let Err(error) = worked.await {
-            tracing::warn!(%error, "cannot take deliveries; trying again");
+            tracing::warn!(error = error.cause(), "cannot take deliveries; trying again");
             if tidy == Tidy::Senders {
                 // What waits for them is still to be woken.
                 desk.senders_changed();
@@ -296,7 +296,9 @@ fn judge(service: &Service, job: &Job, sender: Uuid, outcome: Outcome) -> Option
 async fn put_back(service: &Service, job: &Job) {
     match queue::put_back(service.pool(), job, service.clock().now()).await {
         Ok(_) => tracing::debug!(delivery = %job.id, "not sent: this process stops"),
-        Err(error) => tracing::warn!(delivery = %job.id, %error, "cannot put back a delivery; it waits for its lease"),
+        Err(error) => {
+            tracing::warn!(delivery = %job.id, error = error.cause(), "cannot put back a delivery; it waits for its lease")
+        }
     }
 }
 
@@ -321,12 +323,12 @@ async fn keep(service: &Service, desk: &Desk, job: &Job, record: &Record) {
                 return;
             }
             Err(error) if Instant::now() + pause < ends => {
-                tracing::warn!(delivery = %job.id, %error, "cannot record an attempt; trying again");
+                tracing::warn!(delivery = %job.id, error = error.cause(), "cannot record an attempt; trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(2));
             }
             Err(error) => {
-                tracing::error!(delivery = %job.id, %error, "an attempt could not be recorded; it will be repeated");
+                tracing::error!(delivery = %job.id, error = error.cause(), "an attempt could not be recorded; it will be repeated");
                 return;
             }
         }

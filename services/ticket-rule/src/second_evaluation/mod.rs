@@ -32,12 +32,15 @@ pub async fn run(service: TicketRule, stop: CancellationToken) {
         loop {
             tokio::time::sleep(LOOK).await;
             if let Err(error) = round(&service).await {
-                tracing::warn!(%error, "cannot evaluate again; trying again");
+                tracing::warn!(error = error.cause(), "cannot evaluate again; trying again");
             }
             if cleaned.is_none_or(|last| last.elapsed() >= CLEAN_UP) {
                 cleaned = Some(Instant::now());
                 if let Err(error) = clean_up(&service).await {
-                    tracing::warn!(%error, "cannot remove what was evaluated again; trying again in an hour");
+                    tracing::warn!(
+                        error = error.cause(),
+                        "cannot remove what was evaluated again; trying again in an hour"
+                    );
                 }
             }
         }
@@ -77,7 +80,7 @@ async fn round(service: &TicketRule) -> Result<(), Error> {
                     left.insert(*ticket_id);
                 }
                 Err(error) => {
-                    tracing::error!(%error, %evaluation_id, %ticket_id, "an evaluation cannot be made again");
+                    tracing::error!(error = error.cause(), %evaluation_id, %ticket_id, "an evaluation cannot be made again");
                     left.insert(*ticket_id);
                 }
             }
