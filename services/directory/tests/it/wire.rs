@@ -38,7 +38,7 @@ const MOST_TRAILERS: usize = 8 << 10;
 async fn however_much_is_wrong_the_answer_fits_into_trailers() {
     let desk = Desk::open().await;
     let ids = (0..500).map(|n| format!("nobody {n}")).collect();
-    let status = desk.users().batch_get_users(BatchGetUsersRequest { ids, ..Default::default() }).await.unwrap_err();
+    let status = desk.users().batch_get_users(BatchGetUsersRequest { ids }).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELD"));
     assert!(status.message().contains("and 499 more"), "{}", status.message());
     assert!(status.details().len() * 4 / 3 + status.message().len() < MOST_TRAILERS);
