@@ -76,12 +76,18 @@ pub struct Processes {
     folder: tempfile::TempDir,
     signer: Arc<Signer>,
     ports: HashMap<&'static str, Vec<u16>>,
+    settings: Vec<(&'static str, String)>,
     running: Vec<Process>,
 }
 
 impl Processes {
     /// Starts everything and waits until it serves. `program` is this package's own program.
     pub async fn start(program: &Path, replicas: usize) -> Self {
+        Self::start_with(program, replicas, Vec::new()).await
+    }
+
+    /// The same, with these settings in the environment of every process.
+    pub async fn start_with(program: &Path, replicas: usize, settings: Vec<(&'static str, String)>) -> Self {
         // A crash of the server, not of the machine, is what these tests bring about: commits must be in the
         // server's log, the log need not be on the disk.
         let postgres = tokio::task::spawn_blocking(|| {
@@ -108,7 +114,8 @@ impl Processes {
         std::fs::write(folder.path().join("signing.key"), pem.expose_secret()).expect("a file");
         let signer = Arc::new(Signer::from_pem(&pem, DEFAULT_ISSUER).expect("a key"));
         let ports = SERVICES.map(|(name, _)| (name, (0..replicas).map(|_| ports::free(1)).collect())).into();
-        let mut processes = Self { postgres, program: program.to_owned(), folder, signer, ports, running: Vec::new() };
+        let program = program.to_owned();
+        let mut processes = Self { postgres, program, folder, signer, ports, settings, running: Vec::new() };
         for (service, _) in SERVICES {
             for replica in 0..replicas {
                 processes.spawn(service, replica);
@@ -140,6 +147,7 @@ impl Processes {
             .env("CONCIERGE_UPSTREAMS__DIRECTORY", format!("http://127.0.0.1:{}", self.ports["directory"][0]))
             .env("CONCIERGE_UPSTREAMS__TICKET_RULE", format!("http://127.0.0.1:{}", self.ports["ticket-rule"][0]))
             .env("CONCIERGE_STOP_WITH_STDIN", "true")
+            .envs(self.settings.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
@@ -180,10 +188,14 @@ impl Processes {
         }
     }
 
+    /// A replica's whole log.
+    pub fn whole_log(&self, service: &str, replica: usize) -> String {
+        std::fs::read_to_string(self.folder.path().join(format!("{service}-{replica}.log"))).unwrap_or_default()
+    }
+
     /// The end of a replica's log.
     pub fn log(&self, service: &str, replica: usize) -> String {
-        let text = std::fs::read_to_string(self.folder.path().join(format!("{service}-{replica}.log")));
-        let text = text.unwrap_or_default();
+        let text = self.whole_log(service, replica);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
