@@ -31,7 +31,7 @@ pub struct Input<'a> {
     /// The time that they see as now.
     pub now: DateTime<Utc>,
     /// Teams and agents that are known to be deleted or not active: rules give them to no ticket. Those suffice that
-    /// the rules would give; see [`given`](super::given).
+    /// the rules would give; see `given`.
     pub withheld: BTreeSet<Uuid>,
 }
 
