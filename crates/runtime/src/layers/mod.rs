@@ -206,7 +206,9 @@ fn complete(response: Response<Body>, path: &str, limit: usize) -> Response<Body
 }
 
 fn with_request_id(mut response: Response<Body>, request_id: &str) -> Response<Body> {
-    if let Ok(value) = HeaderValue::from_str(request_id) {
+    if let Ok(mut value) = HeaderValue::from_str(request_id) {
+        // No two answers have the same: in the table of compressed headers it would only push others out.
+        value.set_sensitive(true);
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
