@@ -2,11 +2,6 @@
 
 use concierge_proto::directory::{Customer, EffectiveActivity, InactivityCause};
 
-use crate::Id;
-
-/// The id of a customer.
-pub type CustomerId = Id<Customer>;
-
 /// Why the customer makes itself, and what is below it, count as inactive.
 pub fn causes(customer: &Customer) -> Vec<InactivityCause> {
     let mut causes = Vec::new();

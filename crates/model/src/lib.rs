@@ -2,11 +2,8 @@
 
 pub mod criteria;
 pub mod customer;
-pub mod id;
 pub mod requester;
 pub mod search;
 pub mod site;
 pub mod user;
 pub mod user_role;
-
-pub use id::Id;

@@ -2,10 +2,7 @@
 
 use concierge_proto::directory::{Customer, EffectiveActivity, InactivityCause, Site};
 
-use crate::{Id, customer};
-
-/// The id of a site.
-pub type SiteId = Id<Site>;
+use crate::customer;
 
 /// Why the site makes itself, and its users, count as inactive; its customer aside.
 pub fn causes(site: &Site) -> Vec<InactivityCause> {

@@ -6,10 +6,7 @@ use concierge_proto::directory::{
 };
 
 use crate::user_role::Held;
-use crate::{Id, customer, site};
-
-/// The id of a user.
-pub type UserId = Id<User>;
+use crate::{customer, site};
 
 /// Whether a user is important, and by what: its own flag, roles, or both. Its customer does not matter.
 pub fn importance(user: &User, held: &Held<'_>) -> Option<EffectiveFlag> {

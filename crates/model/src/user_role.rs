@@ -4,11 +4,6 @@ use concierge_proto::directory::{
     AccessLevel, EffectiveAccessLevel, EffectiveFlag, EffectiveServiceLevel, User, UserRole,
 };
 
-use crate::Id;
-
-/// The id of a user role.
-pub type UserRoleId = Id<UserRole>;
-
 /// The roles of a user, as far as they are known.
 #[derive(Clone, Debug)]
 pub struct Held<'a> {

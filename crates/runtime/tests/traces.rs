@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use concierge_proto::directory::access_service_client::AccessServiceClient;
@@ -18,12 +18,10 @@ use concierge_runtime::layers::{Admission, Layers};
 use concierge_runtime::server::{self, Health, ReflectionAccess, ServerOptions};
 use concierge_runtime::{Call, telemetry};
 use concierge_testkit::Suite;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use concierge_testkit::traces::{Collector, hex};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Endpoint;
@@ -33,25 +31,6 @@ use world::{Listener, Teller, heard, tell, until};
 #[allow(dead_code)]
 #[path = "it/world.rs"]
 mod world;
-
-#[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        for resource in request.into_inner().resource_spans {
-            let service = resource.resource.unwrap().attributes.into_iter().find(|a| a.key == "service.name");
-            let Some(Value::StringValue(service)) = service.unwrap().value.unwrap().value else { panic!() };
-            let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.0.lock().unwrap().extend(spans.map(|span| (service.clone(), span)));
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
 
 /// Answers with the trace that it would hand on; fails when asked to.
 struct Keys;
@@ -92,23 +71,12 @@ async fn heard_by_another(traceparent: &str) -> String {
     sqlx::query_scalar("select traceparent from outbox").fetch_one(listener.pool()).await.unwrap()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_reach_the_collector_as_children_of_their_callers() {
-    let collector = Collector::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tonic::transport::Server::builder()
-        .add_service(TraceServiceServer::new(collector.clone()))
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    tokio::spawn(serving);
-
+    let collector = Collector::start().await;
     let variables = [
         ("DATABASE_URL", "postgres://x@localhost/x"),
-        ("CONCIERGE_TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()),
+        ("CONCIERGE_TELEMETRY__OTLP_ENDPOINT", collector.endpoint()),
         ("CONCIERGE_TELEMETRY__SAMPLE_RATIO", "0"),
         ("CONCIERGE_METRICS_LISTEN", "127.0.0.1:0"),
     ];
@@ -182,7 +150,7 @@ async fn spans_reach_the_collector_as_children_of_their_callers() {
     assert!(metrics.contains("# HELP concierge_rpc_seconds"), "{metrics}");
     tokio::task::spawn_blocking(move || drop(guard)).await.unwrap();
 
-    let spans = collector.0.lock().unwrap().clone();
+    let spans = collector.spans();
     assert!(spans.iter().all(|(service, span)| service == "directory" && hex(&span.trace_id) == trace), "{spans:#?}");
     let named = |name: &str| spans.iter().map(|(_, s)| s).filter(|s| s.name == name).cloned().collect::<Vec<_>>();
     let rpcs = named("concierge.directory.v1.AccessService/ListSigningKeys");

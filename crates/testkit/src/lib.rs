@@ -7,6 +7,7 @@ pub mod clock;
 pub mod database;
 pub mod smtp;
 pub mod suite;
+pub mod traces;
 
 pub use clock::TestClock;
 pub use database::TestDatabase;

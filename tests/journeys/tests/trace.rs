@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -16,58 +15,24 @@ use concierge_proto::notification::{CreateEmailSenderRequest, EmailSecurity, Ema
 use concierge_proto::ticket_rule::ticket_service_client::TicketServiceClient;
 use concierge_proto::ticket_rule::{LogTicketRequest, Ticket};
 use concierge_testkit::request_id;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status};
+use concierge_testkit::traces::{Collector, hex};
+use tonic::Request;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PASSWORD: &str = "correct-horse-battery-staple";
 
-/// Of each span: the trace, the service, the name.
-#[derive(Clone, Debug, Default)]
-struct Collector(Arc<Mutex<Vec<(String, String, String)>>>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        for resource in request.into_inner().resource_spans {
-            let service = resource.resource.unwrap().attributes.into_iter().find(|a| a.key == "service.name");
-            let Some(Value::StringValue(service)) = service.unwrap().value.unwrap().value else { panic!() };
-            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                let trace = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
-                self.0.lock().unwrap().push((trace, service.clone(), span.name));
-            }
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-impl Collector {
-    /// `service: name` of each span of the trace.
-    fn spans(&self) -> BTreeSet<String> {
-        let all = self.0.lock().unwrap();
-        all.iter().filter(|(trace, ..)| trace == TRACE).map(|(_, service, name)| format!("{service}: {name}")).collect()
-    }
+/// `service: name` of each span of the trace.
+fn told(collector: &Collector) -> BTreeSet<String> {
+    let all = collector.spans().into_iter().filter(|(_, span)| hex(&span.trace_id) == TRACE);
+    all.map(|(service, span)| format!("{service}: {}", span.name)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ticket_is_one_trace_from_its_logging_to_its_telling_and_no_log_holds_a_secret() {
-    let collector = Collector::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tonic::transport::Server::builder()
-        .add_service(TraceServiceServer::new(collector.clone()))
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    tokio::spawn(serving);
+    let collector = Collector::start().await;
     let key = base64::engine::general_purpose::STANDARD.encode([7; 32]);
     let settings = vec![
-        ("CONCIERGE_TELEMETRY__OTLP_ENDPOINT", endpoint),
+        ("CONCIERGE_TELEMETRY__OTLP_ENDPOINT", collector.endpoint().to_owned()),
         ("CONCIERGE_TELEMETRY__LOG_FILTER", "debug,h2=info,hyper=info,tower=info".to_owned()),
         ("CONCIERGE_SECRET_KEYS", key.clone()),
     ];
@@ -120,7 +85,7 @@ async fn a_ticket_is_one_trace_from_its_logging_to_its_telling_and_no_log_holds_
     ];
     let until = Instant::now() + Duration::from_secs(60);
     loop {
-        let spans = collector.spans();
+        let spans = told(&collector);
         let missing: Vec<_> = wanted.iter().filter(|w| !spans.iter().any(|s| s.starts_with(**w))).collect();
         if missing.is_empty() {
             break;
