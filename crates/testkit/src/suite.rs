@@ -82,6 +82,8 @@ pub struct Suite {
     pub signer: Arc<Signer>,
     /// The largest message that services started from now on take, in bytes: 4 MiB unless a test says otherwise.
     pub max_message: usize,
+    /// How many requests services started from now on serve at once: 512 unless a test says otherwise.
+    pub concurrency: usize,
     /// Bound and not yet listening: who connects is refused, as by a service that is away.
     sockets: HashMap<&'static str, TcpSocket>,
     addresses: HashMap<&'static str, SocketAddr>,
@@ -117,7 +119,15 @@ impl Suite {
             addresses.insert(name, socket.local_addr().expect("a bound socket"));
             sockets.insert(name, socket);
         }
-        Self { clock: Arc::default(), signer, max_message: 4 << 20, sockets, addresses, running: HashMap::new() }
+        Self {
+            clock: Arc::default(),
+            signer,
+            max_message: 4 << 20,
+            concurrency: 512,
+            sockets,
+            addresses,
+            running: HashMap::new(),
+        }
     }
 
     /// Starts a service on a fresh database.
@@ -157,7 +167,7 @@ impl Suite {
         let layers = Layers {
             verifier: Arc::clone(&host.verifier),
             clock: Arc::clone(host.clock()),
-            admission: Admission::new(512),
+            admission: Admission::new(self.concurrency),
             default_deadline: Duration::from_secs(30),
             max_deadline: Duration::from_secs(120),
             max_message: self.max_message,
@@ -223,9 +233,19 @@ impl Suite {
 
     /// A connection as somebody.
     pub fn api(&self, name: &str, who: &Who) -> Api {
+        self.api_over(self.channel(name), name, who)
+    }
+
+    /// A connection as somebody to one replica of a service.
+    pub fn api_of(&self, replica: &Running, who: &Who) -> Api {
+        let channel = Endpoint::from_shared(format!("http://{}", replica.address)).expect("an address").connect_lazy();
+        self.api_over(channel, replica.host.service.name(), who)
+    }
+
+    fn api_over(&self, channel: Channel, name: &str, who: &Who) -> Api {
         let token = self.token(name, who);
         let bearer = MetadataValue::try_from(format!("Bearer {token}")).expect("a token");
-        InterceptedService::new(self.channel(name), Bearer(Some(bearer)))
+        InterceptedService::new(channel, Bearer(Some(bearer)))
     }
 
     /// A connection as an agent who may do everything.

@@ -58,6 +58,30 @@ async fn effects_that_take_longer_than_the_lease_happen_once_and_the_cursor_move
 }
 
 #[tokio::test]
+async fn the_effect_of_a_reader_that_is_late_is_undone() {
+    let mut suite = Suite::new();
+    let teller = suite.start::<Teller>().await.host.service.clone();
+    let service = suite.start::<Listener>().await.host.service.clone();
+    let ear = service.shared::<Ear>();
+    // The effect waits in the middle, and meanwhile somebody else is made the reader.
+    let mut held = service.pool().begin().await.unwrap();
+    sqlx::query("lock table heard in exclusive mode").execute(&mut *held).await.unwrap();
+    tell(&teller, &["a"], 0).await;
+    until("the effect is begun", async || !ear.tried.lock().unwrap().is_empty()).await;
+    let other = "update feed_cursors set lease_epoch = lease_epoch + 1, lease_holder = gen_random_uuid(),
+                     lease_until = clock_timestamp() + interval '1 second'";
+    sqlx::query(other).execute(service.pool()).await.unwrap();
+    held.rollback().await.unwrap();
+
+    // Of the two times that it was applied, one is left, and one event of its own.
+    until("it is heard", async || heard(&service).await.len() == 1 && ear.tried.lock().unwrap().len() == 2).await;
+    until("the cursor is moved", async || cursor(&service).await.0 == 1).await;
+    assert_eq!(heard(&service).await, ["ticket/a"]);
+    let told: i64 = sqlx::query_scalar("select count(*) from outbox").fetch_one(service.pool()).await.unwrap();
+    assert_eq!(told, 1);
+}
+
+#[tokio::test]
 async fn a_consumer_that_stops_gives_its_lease_back() {
     let mut suite = Suite::new();
     let teller = suite.start::<Teller>().await.host.service.clone();

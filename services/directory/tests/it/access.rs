@@ -1,6 +1,7 @@
 //! `AccessService`.
 
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use concierge_directory::Directory;
@@ -12,9 +13,15 @@ use concierge_proto::directory::{
     GetCustomerRequest, ListAgentRolesRequest, ListSigningKeysRequest, RevocationTarget, RevokeTokensRequest,
     RevokeTokensResponse, Site, UpdateAgentRoleRequest, UpdateCustomerRequest, UpdateSiteRequest, User, UserRole,
 };
+use concierge_proto::event::SubscribeRequest;
+use concierge_proto::event::event_feed_service_client::EventFeedServiceClient;
+use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
 use concierge_runtime::auth::{Jwks, PublicKey};
 use concierge_runtime::clock::Clock as _;
-use concierge_testkit::request_id;
+use concierge_runtime::program::{Host, Program, Task};
+use concierge_testkit::{Api, Who, request_id};
+use sqlx::migrate::Migrator;
+use tonic::service::Routes;
 use tonic::{Code, Request, Status};
 
 use crate::desk::{Desk, fields, mask, metadata, nobody, reason};
@@ -55,7 +62,7 @@ async fn show(desk: &Desk, token: &str, customer: &Customer) -> Result<(), Statu
 
 /// Until the token is refused; a second is the promise.
 async fn refused_within_a_second(desk: &Desk, token: &str, customer: &Customer) -> String {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     loop {
         match show(desk, token, customer).await {
             Ok(()) if started.elapsed() < Duration::from_secs(1) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -333,6 +340,74 @@ async fn tokens_of_a_subject_a_site_and_a_customer_are_taken_back() {
     for target in [RevocationTarget::Site, RevocationTarget::Customer] {
         let status = revoke(&desk, target, "berlin").await.unwrap_err();
         assert_eq!((reason(&status).as_str(), fields(&status)), ("INVALID_FIELD", vec!["target_id".to_owned()]));
+    }
+}
+
+/// Another service, with nothing but what every service has.
+struct Other;
+
+impl Program for Other {
+    const NAME: &'static str = "ticket-rule";
+
+    fn migrations() -> &'static Migrator {
+        static NONE: LazyLock<Migrator> = LazyLock::new(|| Migrator::with_migrations(Vec::new()));
+        &NONE
+    }
+
+    fn routes(host: &Host) -> Routes {
+        concierge_runtime::routes!(host, host.feed.clone(); EventFeedServiceServer<_>)
+    }
+
+    fn tasks(_: &Host) -> Vec<Task> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn every_replica_of_another_service_refuses_a_revoked_token_within_a_second() {
+    let mut desk = Desk::open().await;
+    desk.suite.start::<Other>().await;
+    let replica = desk.suite.replica::<Other>().await;
+    // Connections that were made with the token before, one to each replica.
+    let connect = |desk: &Desk, who: &Who| {
+        [desk.suite.api("ticket-rule", who), desk.suite.api_of(&replica, who)].map(EventFeedServiceClient::new)
+    };
+    let ask = async |client: &mut EventFeedServiceClient<Api>| {
+        client.subscribe(SubscribeRequest::default()).await.map(drop).map_err(|status| reason(&status))
+    };
+    // Both hear directory, once they have refused a first one.
+    let first = Who::service("first");
+    let mut clients = connect(&desk, &first);
+    revoke(&desk, RevocationTarget::Subject, &first.subject).await.unwrap();
+    for client in &mut clients {
+        let until = Instant::now() + Duration::from_secs(60);
+        while ask(client).await.is_ok() {
+            assert!(Instant::now() < until, "it never heard of a revocation");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    let (taken, kept) = (Who::service("taken"), Who::service("kept"));
+    let (mut clients, mut others) = (connect(&desk, &taken), connect(&desk, &kept));
+    for client in clients.iter_mut().chain(&mut others) {
+        assert_eq!(ask(client).await, Ok(()));
+    }
+    revoke(&desk, RevocationTarget::Subject, &taken.subject).await.unwrap();
+    let revoked = Instant::now();
+    for client in &mut clients {
+        let refused = loop {
+            match ask(client).await {
+                Ok(()) if revoked.elapsed() < Duration::from_secs(1) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok(()) => break "still accepted".to_owned(),
+                Err(reason) => break reason,
+            }
+        };
+        assert_eq!(refused, "TOKEN_REVOKED");
+    }
+    for client in &mut others {
+        assert_eq!(ask(client).await, Ok(()), "nobody else is refused");
     }
 }
 

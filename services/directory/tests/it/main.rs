@@ -9,6 +9,7 @@ mod change_history;
 mod customer;
 mod desk;
 mod feed;
+mod limits;
 mod relationship;
 mod requester;
 mod site;
