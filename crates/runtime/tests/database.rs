@@ -12,7 +12,8 @@ use concierge_runtime::{Failure as _, Service, db};
 use sqlx::migrate::Migrator;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 static NONE: LazyLock<Migrator> = LazyLock::new(|| Migrator::with_migrations(Vec::new()));
 
@@ -41,6 +42,8 @@ async fn a_database_that_is_busy_is_told_from_one_that_is_away() {
     for _ in 0..4 {
         let away = service.begin().await.unwrap_err();
         assert_eq!((away.code(), away.reason().as_str_name()), (Code::Unavailable, "REASON_DATABASE_UNAVAILABLE"));
+        let retry = Status::from(away).get_details_retry_info().and_then(|retry| retry.retry_delay);
+        assert!(retry.is_some_and(|delay| !delay.is_zero()));
     }
     stop.cancel();
     sequencing.await.unwrap();

@@ -1,12 +1,15 @@
 //! Reading another service's feed: one leased reader among the replicas, each event's effect exactly once.
 
+mod restore;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use concierge_proto::event::event_feed_service_client::EventFeedServiceClient;
-use concierge_proto::event::{Event, ReadSnapshotRequest, RecordChanged, SubscribeRequest};
+use concierge_proto::event::{Event, RecordChanged, SubscribeRequest};
+use concierge_proto::record::datetime;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rand::RngExt as _;
@@ -14,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::lag::Lag;
 use super::{LARGEST, payload, projection, reason};
 use crate::error::Error;
 use crate::layers::panic_text;
@@ -134,6 +138,9 @@ impl<E: Effects> Consumer<E> {
         let me = self.service.clock().new_id();
         // The lease that is held; 0: none.
         let held = AtomicI64::new(0);
+        // There from the beginning, so that a first failure is an increase.
+        metrics::counter!("concierge_feed_failures_total", "feed" => self.upstream.name()).increment(0);
+        let lag = Lag::new(self.upstream.name(), Arc::clone(self.service.clock()));
         let work = async {
             let mut wait = SHORT;
             loop {
@@ -141,14 +148,17 @@ impl<E: Effects> Consumer<E> {
                     Ok(Some(cursor)) => {
                         let epoch = cursor.epoch;
                         held.store(epoch, Ordering::Relaxed);
+                        lag.deaf();
                         let began = Instant::now();
                         // A panic over one event is a failure of this feed, not the end of the process.
-                        let read = AssertUnwindSafe(self.hold(cursor)).catch_unwind().await;
+                        let read = AssertUnwindSafe(self.hold(cursor, &lag)).catch_unwind().await;
                         if began.elapsed() > LEASE {
                             wait = SHORT;
                         }
-                        wait = match read.unwrap_or_else(|panic| Stopped::Failed(Error::internal(panic_text(&*panic))))
-                        {
+                        let stopped =
+                            read.unwrap_or_else(|panic| Stopped::Failed(Error::internal(panic_text(&*panic))));
+                        lag.deaf();
+                        wait = match stopped {
                             Stopped::LeaseLost => RENEW,
                             Stopped::OutOfRange => SHORT,
                             Stopped::Ended => {
@@ -160,8 +170,14 @@ impl<E: Effects> Consumer<E> {
                         let _ = self.release(epoch).await;
                         held.store(0, Ordering::Relaxed);
                     }
-                    Ok(None) => wait = RENEW,
-                    Err(error) => wait = self.failed(&error, wait),
+                    Ok(None) => {
+                        lag.none();
+                        wait = RENEW;
+                    }
+                    Err(error) => {
+                        lag.deaf();
+                        wait = self.failed(&error, wait);
+                    }
                 }
                 let jitter = rand::rng().random_range(0.8..1.2);
                 tokio::time::sleep(wait.mul_f64(jitter)).await;
@@ -170,6 +186,7 @@ impl<E: Effects> Consumer<E> {
         tokio::select! {
             () = stop.cancelled() => {}
             () = work => {}
+            () = lag.run() => {}
         }
         // Another replica, or this one started again, reads on at once.
         let epoch = held.into_inner();
@@ -179,9 +196,9 @@ impl<E: Effects> Consumer<E> {
     }
 
     /// Reads while the lease lasts; takes a snapshot when what comes next is not there any more.
-    async fn hold(&self, cursor: Cursor) -> Stopped {
+    async fn hold(&self, cursor: Cursor, lag: &Lag) -> Stopped {
         let epoch = cursor.epoch;
-        match self.read(cursor).await {
+        match self.read(cursor, lag).await {
             Stopped::OutOfRange => {
                 tracing::warn!(upstream = self.upstream.name(), "the feed does not have what comes next any more");
                 let restoring = self.restore(epoch);
@@ -261,14 +278,14 @@ impl<E: Effects> Consumer<E> {
     }
 
     /// Reads and applies until something stops it.
-    async fn read(&self, cursor: Cursor) -> Stopped {
-        match self.try_read(cursor).await {
+    async fn read(&self, cursor: Cursor, lag: &Lag) -> Stopped {
+        match self.try_read(cursor, lag).await {
             Ok(never) => match never {},
             Err(stopped) => stopped,
         }
     }
 
-    async fn try_read(&self, mut cursor: Cursor) -> Result<std::convert::Infallible, Stopped> {
+    async fn try_read(&self, mut cursor: Cursor, lag: &Lag) -> Result<std::convert::Infallible, Stopped> {
         let mut client = EventFeedServiceClient::new(self.upstream.channel())
             .max_decoding_message_size(LARGEST)
             .accept_compressed(tonic::codec::CompressionEncoding::Zstd);
@@ -295,10 +312,14 @@ impl<E: Effects> Consumer<E> {
             let mut events = part.events.as_slice();
             // Once more without any moves past what was filtered out.
             while !events.is_empty() || part.position > cursor.position || cursor.feed_id != Some(feed_id) {
+                if let Some(time) = events.first().and_then(|event| datetime(event.time.as_ref()?)) {
+                    lag.behind(time);
+                }
                 let epoch = cursor.epoch;
                 let applied = self.keeping(epoch, self.apply(&mut cursor, feed_id, part.position, events)).await?;
                 events = events.get(applied..).unwrap_or_default();
             }
+            lag.none();
             metrics::gauge!("concierge_feed_position", "feed" => self.upstream.name()).set(part.position as f64);
         }
     }
@@ -358,47 +379,5 @@ impl<E: Effects> Consumer<E> {
             projection::keep(tx.conn().await?, &change).await?;
         }
         self.effects.apply(tx, event).await
-    }
-
-    /// Takes a snapshot: everything as it is, what is absent as deleted, and the position to go on from.
-    async fn restore(&self, epoch: i64) -> Result<(), Stopped> {
-        let mut client = EventFeedServiceClient::new(self.upstream.channel()).max_decoding_message_size(LARGEST);
-        let request = self.upstream.request(ReadSnapshotRequest { record_types: self.record_types.clone() });
-        let mut stream = client.read_snapshot(request).await?.into_inner();
-        let number = self.service.clock().now().timestamp_micros();
-        let mut tx = self.service.begin_within(SNAPSHOT).await?;
-        let mut head: Option<(Uuid, i64)> = None;
-        // A server that says nothing any more must not keep the lease, which is renewed meanwhile.
-        while let Some(part) = tokio::time::timeout(SILENCE, stream.message())
-            .await
-            .map_err(|_| Error::UpstreamUnavailable { service: self.upstream.name() })??
-        {
-            head = Some((part.feed_id.parse().map_err(Error::internal)?, part.position));
-            if !part.records.is_empty() {
-                projection::keep_many(tx.conn().await?, &part.records, number).await?;
-            }
-            for change in &part.records {
-                self.effects.restore(&mut tx, change).await?;
-            }
-        }
-        let (feed_id, position) = head.ok_or(Error::UpstreamUnavailable { service: self.upstream.name() })?;
-        projection::tombstone(tx.conn().await?, &self.record_types, number).await?;
-        self.effects.restored(&mut tx).await?;
-        let moved =
-            sqlx::query("update feed_cursors set position = $2, feed_id = $3 where feed = $1 and lease_epoch = $4")
-                .bind(self.upstream.name())
-                .bind(position)
-                .bind(feed_id)
-                .bind(epoch)
-                .execute(tx.conn().await?)
-                .await
-                .map_err(Error::from)?;
-        if moved.rows_affected() == 0 {
-            tx.rollback().await?;
-            return Err(Stopped::LeaseLost);
-        }
-        self.service.commit(tx).await?;
-        tracing::info!(upstream = self.upstream.name(), position, "took a snapshot");
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! [`revocations`] hears of tokens taken away in every replica.
 
 pub mod consumer;
+mod lag;
 pub mod projection;
 pub mod revocations;
 pub mod sequencer;

@@ -21,6 +21,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("concierge_pool_connections", "gauge", "Connections for requests and events, by `state`: idle or used."),
     ("concierge_pool_size", "gauge", "The most connections for requests and events that there may be."),
     ("concierge_feed_position", "gauge", "How far another service's feed was read, by `feed`."),
+    (
+        "concierge_feed_lag_seconds",
+        "gauge",
+        "For how long what another service wrote may be unknown here, by `feed`; 0 when all that it told is applied.",
+    ),
     ("concierge_feed_failures_total", "counter", "How often reading another service's feed failed, by `feed`."),
     ("concierge_task_failures_total", "counter", "Background tasks that ended; the process stops then."),
 ];
@@ -39,6 +44,8 @@ pub(super) fn install(read: bool) -> Result<PrometheusHandle, BuildError> {
             _ => metrics::describe_histogram!(*name, Unit::Seconds, *meaning),
         }
     }
+    // There from the beginning, so that a first one is an increase.
+    metrics::counter!("concierge_task_failures_total").increment(0);
     Ok(handle)
 }
 

@@ -100,3 +100,18 @@ async fn a_subscription_ends_when_its_token_expires_or_is_taken_away() {
     suite.clock.advance(TimeDelta::minutes(11));
     assert_eq!(reason_of_end(&mut other).await, "TOKEN_EXPIRED");
 }
+
+#[tokio::test]
+async fn a_subscription_to_a_service_that_stops_is_told_to_connect_again() {
+    let mut suite = Suite::new();
+    let stop = suite.start::<Directory>().await.host.stop.clone();
+    let mut client = EventFeedServiceClient::new(suite.api("directory", &Who::service("x")));
+    let mut stream = client.subscribe(SubscribeRequest::default()).await.unwrap().into_inner();
+    part(&mut stream).await.unwrap();
+    stop.cancel();
+    let status = part(&mut stream).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "SHUTTING_DOWN");
+    assert!(details.retry_info().and_then(|retry| retry.retry_delay).is_some_and(|delay| !delay.is_zero()));
+}

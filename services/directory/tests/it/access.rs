@@ -16,9 +16,10 @@ use concierge_proto::directory::{
 use concierge_proto::event::SubscribeRequest;
 use concierge_proto::event::event_feed_service_client::EventFeedServiceClient;
 use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
-use concierge_runtime::auth::{Jwks, PublicKey};
+use concierge_runtime::auth::{Jwks, PublicKey, Signer};
 use concierge_runtime::clock::Clock as _;
 use concierge_runtime::program::{Host, Program, Task};
+use concierge_testkit::suite::ISSUER;
 use concierge_testkit::{Api, Who, request_id};
 use sqlx::migrate::Migrator;
 use tonic::service::Routes;
@@ -437,6 +438,34 @@ async fn a_revoked_key_stays_revoked_after_a_restart_and_a_clean_up() {
     let mut anybody = AccessServiceClient::new(desk.suite.anonymous("directory"));
     let keys = anybody.list_signing_keys(ListSigningKeysRequest {}).await.unwrap().into_inner();
     assert!(keys.keys.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_gets_a_token_signed_with_a_revoked_key() {
+    let mut desk = Desk::open().await;
+    // Another key that the directory trusts, as while keys are rotated.
+    let other = Signer::from_pem(&Signer::generate([8; 32]), ISSUER).unwrap();
+    let host = &desk.suite.service("directory").host;
+    host.keys.learn([other.public_key().clone()]);
+    let signing_key = host.signer.key_id().to_owned();
+    let token = other.sign(&desk.suite.claims("directory", &desk.who));
+    let ann = desk.agent("Ann Lee", &[]).await;
+    let ask = async || {
+        let mut request = Request::new(token_for(CallerKind::Agent, &ann.id));
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        AccessServiceClient::new(desk.suite.channel("directory")).create_token(request).await
+    };
+    ask().await.unwrap();
+    revoke(&desk, RevocationTarget::Key, &signing_key).await.unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let status = loop {
+        match ask().await {
+            Ok(_) => assert!(Instant::now() < until, "it goes on signing"),
+            Err(status) => break status,
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "SIGNING_KEY_MISSING"));
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! What answers look like on the wire, whatever was asked.
 
-use concierge_proto::directory::{BatchGetUsersRequest, Customer, GetCustomerRequest, UpdateCustomerRequest};
+use concierge_proto::directory::customer_service_client::CustomerServiceClient;
+use concierge_proto::directory::{
+    BatchGetUsersRequest, Customer, GetCustomerRequest, ListCustomersRequest, UpdateCustomerRequest,
+};
 use concierge_testkit::{Who, request_id};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
@@ -69,4 +72,65 @@ async fn other_libraries_read_our_tokens() {
     assert!(iat <= exp && exp - iat <= 900.0, "{iat} {exp}");
     let status = desk.customers().get_customer(GetCustomerRequest { id: "x".into() }).await.unwrap_err();
     assert!(status.get_error_details().error_info().is_some());
+}
+
+#[tokio::test]
+async fn an_order_by_what_there_is_not_is_told_beside_a_filter_by_it() {
+    let desk = Desk::open().await;
+    let list = |filter: &str, order_by: &str| {
+        let request = ListCustomersRequest { filter: filter.into(), order_by: order_by.into(), ..Default::default() };
+        let mut customers = desk.customers();
+        async move { customers.list_customers(request).await.map(drop) }
+    };
+    let status = list("", "colour desc").await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "ORDER_BY_INVALID"));
+    assert_eq!(fields(&status), ["order_by"]);
+    let status = list("colour = 1", "name upwards").await.unwrap_err();
+    assert_eq!(
+        (reason(&status).as_str(), fields(&status).as_slice()),
+        ("FILTER_INVALID", &["filter", "order_by"].map(String::from)[..])
+    );
+    list("name = \"Acme\"", "name desc").await.unwrap();
+}
+
+#[tokio::test]
+async fn only_services_name_whom_they_act_for() {
+    let desk = Desk::open().await;
+    let (customer, _) = desk.customer("Acme").await;
+    let get = async |who: &Who, original: &'static str| {
+        let mut request = Request::new(GetCustomerRequest { id: customer.id.clone() });
+        request.metadata_mut().insert("concierge-on-behalf-of", original.parse().unwrap());
+        CustomerServiceClient::new(desk.suite.api("directory", who)).get_customer(request).await.map(drop)
+    };
+    let agent = "agent:0195e0c4-7a1c-7d3e-9b0a-3f1f6f0c2a11";
+    let service = Who::service("ticket-rule");
+    get(&service, agent).await.unwrap();
+    for (who, original) in [(&desk.who, agent), (&service, "somebody"), (&service, "")] {
+        let status = get(who, original).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ON_BEHALF_OF_REFUSED"));
+    }
+}
+
+#[tokio::test]
+async fn the_request_id_of_the_header_is_that_of_the_answer_and_of_the_error() {
+    let desk = Desk::open().await;
+    let (customer, _) = desk.customer("Acme").await;
+    let get = async |id: &str, request_id: Option<&str>| {
+        let mut request = Request::new(GetCustomerRequest { id: id.to_owned() });
+        if let Some(request_id) = request_id {
+            request.metadata_mut().insert("x-request-id", request_id.parse().unwrap());
+        }
+        desk.customers().get_customer(request).await
+    };
+    let told =
+        |metadata: &tonic::metadata::MetadataMap| metadata.get("x-request-id").unwrap().to_str().unwrap().to_owned();
+    assert_eq!(told(get(&customer.id, Some("mine-1")).await.unwrap().metadata()), "mine-1");
+    let status = get(&crate::desk::nobody(), Some("mine-2")).await.unwrap_err();
+    assert_eq!((told(status.metadata()), metadata(&status, "request_id")), ("mine-2".to_owned(), "mine-2".to_owned()));
+    // None given, or none that can be used: one of its own.
+    for given in [None, Some("with a space")] {
+        let status = get(&crate::desk::nobody(), given).await.unwrap_err();
+        assert_eq!(told(status.metadata()), metadata(&status, "request_id"));
+        assert!(metadata(&status, "request_id").parse::<uuid::Uuid>().is_ok());
+    }
 }
