@@ -62,6 +62,11 @@ pub(crate) async fn run(host: Host) {
         seldom: Instant::now(),
     };
     let desk = Arc::clone(&worker.desk);
+    // There from the beginning, so that a first one is an increase.
+    for outcome in (1..).map_while(|number| AttemptOutcome::try_from(number).ok()) {
+        attempted(outcome).increment(0);
+    }
+    drop(seconds());
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -302,10 +307,20 @@ async fn put_back(service: &Service, job: &Job) {
     }
 }
 
+/// Counts the attempts that came to this.
+fn attempted(outcome: AttemptOutcome) -> metrics::Counter {
+    let name = outcome.as_str_name().trim_start_matches("ATTEMPT_OUTCOME_").to_lowercase();
+    metrics::counter!("concierge_delivery_attempts_total", "outcome" => name)
+}
+
+/// How long e-mails took from being written to being accepted.
+fn seconds() -> metrics::Histogram {
+    metrics::histogram!("concierge_delivery_seconds")
+}
+
 /// Records it, trying for as long as the lease lasts: what is not recorded is unknown.
 async fn keep(service: &Service, desk: &Desk, job: &Job, record: &Record) {
-    let name = record.outcome.as_str_name().trim_start_matches("ATTEMPT_OUTCOME_").to_lowercase();
-    metrics::counter!("concierge_delivery_attempts_total", "outcome" => name).increment(1);
+    attempted(record.outcome).increment(1);
     let ends = Instant::now() + desk.pace.lease().to_std().unwrap_or_default();
     let mut pause = Duration::from_millis(50);
     loop {
@@ -314,7 +329,7 @@ async fn keep(service: &Service, desk: &Desk, job: &Job, record: &Record) {
             Ok(true) => {
                 if record.state == DeliveryState::Sent {
                     let lag = (now - job.create_time).to_std().unwrap_or_default();
-                    metrics::histogram!("concierge_delivery_seconds").record(lag.as_secs_f64());
+                    seconds().record(lag.as_secs_f64());
                 }
                 return;
             }

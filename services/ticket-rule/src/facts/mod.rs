@@ -126,6 +126,10 @@ impl Source {
     /// The facts of this host's directory and of the records kept from its feed.
     pub fn new(host: &Host) -> Self {
         let directory = host.directory.clone();
+        // There from the beginning, so that a first one is an increase.
+        for outcome in ["fresh", "stale"] {
+            metrics::counter!("concierge_facts_total", "outcome" => outcome).increment(0);
+        }
         Self { service: host.service.clone(), batches: directory.clone().map(Batches::new), directory }
     }
 

@@ -1,5 +1,6 @@
 //! A start in a fresh home, a stop, and a second start that finds everything again.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -10,6 +11,7 @@ use concierge_proto::directory::customer_service_client::CustomerServiceClient;
 use concierge_proto::directory::{CreateCustomerRequest, ListCustomersRequest};
 use concierge_proto::notification::email_sender_service_client::EmailSenderServiceClient;
 use concierge_proto::notification::{CreateEmailSenderRequest, EmailSender};
+use concierge_runtime::telemetry::METRICS;
 use concierge_testkit::request_id;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request};
@@ -45,6 +47,7 @@ async fn starts_everything_stops_everything_and_finds_its_data_again() {
     renews_token(&home, &up).await;
     token_of_command_grants_what_it_says(&home).await;
     keeps_secrets(&home, &up).await;
+    measures_what_it_says(&home).await;
     assert_eq!(up.read(&acme).await, "Acme");
 
     // SIGTERM, as a supervisor sends it.
@@ -117,6 +120,48 @@ async fn keeps_secrets(home: &Home, up: &Up) {
     let address = format!("http://127.0.0.1:{}", home.port + 2);
     let mut client = EmailSenderServiceClient::new(Endpoint::from_shared(address).unwrap().connect_lazy());
     client.create_email_sender(bearing(up.token().trim(), request)).await.unwrap();
+}
+
+/// Every service measures what its README says, no more and no less.
+async fn measures_what_it_says(home: &Home) {
+    let feeds = [&["ticket-rule"][..], &["directory"], &["directory", "ticket-rule"]];
+    for ((offset, (name, _)), feeds) in (0..).zip(SERVICES).zip(feeds) {
+        let readme = format!("{}/../../services/{name}/README.md", env!("CARGO_MANIFEST_DIR"));
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let row = |line: &str| {
+            let mut cells = line.strip_prefix("| `concierge_")?.split('|').map(str::trim);
+            Some((format!("concierge_{}", cells.next()?.trim_end_matches('`')), cells.next()?.to_owned()))
+        };
+        let said: BTreeSet<(String, String)> = readme.lines().filter_map(row).collect();
+        for (metric, kind, _) in METRICS {
+            assert!(said.contains(&((*metric).to_owned(), (*kind).to_owned())), "{name}: {metric}, {kind}");
+        }
+        let read = || get(home.port + 10 + offset, "/metrics");
+        // Of what happens by itself, such as reading feeds, the first may be yet to come.
+        let all = || said.iter().all(|(metric, kind)| measured(&read(), metric, kind).is_some_and(f64::is_finite));
+        eventually(&format!("all of {said:?} in {name}"), all).await;
+        let told = read();
+        let typed = |line: &str| {
+            let (metric, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+            metric.starts_with("concierge_").then(|| (metric.to_owned(), kind.to_owned()))
+        };
+        assert_eq!(told.lines().filter_map(typed).collect::<BTreeSet<_>>(), said, "{name}");
+        for feed in feeds {
+            let lag = || measured(&read(), &format!("concierge_feed_lag_seconds{{feed=\"{feed}\"}}"), "gauge");
+            // Nothing is written any more: it has heard all there is.
+            eventually(&format!("{name} has heard all of {feed}"), || lag() == Some(0.0)).await;
+        }
+    }
+}
+
+/// The first value of a metric, or of one of its series.
+fn measured(metrics: &str, series: &str, kind: &str) -> Option<f64> {
+    let series = if kind == "histogram" { format!("{series}_count") } else { series.to_owned() };
+    metrics.lines().find_map(|line| {
+        let rest = line.strip_prefix(&series)?;
+        let (_, value) = rest.rsplit_once(' ').filter(|_| rest.starts_with(['{', ' ']))?;
+        value.parse().ok()
+    })
 }
 
 fn bearing<M>(token: &str, message: M) -> Request<M> {
