@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -175,7 +176,8 @@ impl Suite {
         let mut work: Vec<JoinHandle<()>> = host.tasks::<P>().into_iter().map(tokio::spawn).collect();
         let routes = P::routes(&host);
         work.push(tokio::spawn(async move {
-            let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+            // As the programs do: without it an answer may wait 40 ms for the acknowledgement of what went before.
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
             let served = Server::builder()
                 .layer(layers)
                 .add_routes(routes)
