@@ -3,24 +3,13 @@
 // Tests stop at the first thing that does not work.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+pub mod contract;
 pub mod ports;
 pub mod process;
 
-use std::sync::LazyLock;
-
 use prost::bytes::{Buf as _, BufMut as _, Bytes};
-use prost_reflect::{DescriptorPool, MessageDescriptor};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Request, Status};
-
-/// The contract.
-pub static CONTRACT: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(concierge_proto::DESCRIPTOR_SET).expect("our own descriptors"));
-
-/// A message of the contract by its full name.
-pub fn message(name: &str) -> MessageDescriptor {
-    CONTRACT.get_message_by_name(name).expect("a message of the contract")
-}
 
 /// Bytes as they are: for calls that no generated client would make.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,7 +61,7 @@ pub async fn call(
     }
     let path = http::uri::PathAndQuery::from_static(path);
     let mut answers = client.server_streaming(request, path, Raw).await?.into_inner();
-    match tokio::time::timeout(std::time::Duration::from_secs(2), answers.message()).await {
+    match tokio::time::timeout(std::time::Duration::from_millis(500), answers.message()).await {
         Ok(answer) => Ok(answer?.unwrap_or_default()),
         // A stream that waits for something to happen.
         Err(_) => Ok(Bytes::new()),
