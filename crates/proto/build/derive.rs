@@ -50,6 +50,10 @@ pub(crate) fn derive(pool: &DescriptorPool) -> Result<String, String> {
          use crate::options::{CallerKind, Scope};\n",
     );
     out.push_str(&methods::generate(&contract)?);
+    let problems: Vec<String> = messages(pool).iter().flat_map(|m| rules::problems(&contract, m)).collect();
+    if !problems.is_empty() {
+        return Err(problems.join("\n"));
+    }
     for message in messages(pool) {
         out.push_str(&rules::generate(&contract, &message));
         out.push_str(&secrets::generate(&contract, &message));

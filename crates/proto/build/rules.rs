@@ -65,6 +65,38 @@ pub(crate) fn generate(contract: &Contract<'_>, message: &MessageDescriptor) -> 
     out
 }
 
+/// What is wrong with the rules of a message's fields: a rule that no validator would keep must not look as if it held.
+pub(crate) fn problems(contract: &Contract<'_>, message: &MessageDescriptor) -> Vec<String> {
+    let mut problems = Vec::new();
+    for field in message.fields() {
+        let o = options::field(contract.pool, &field);
+        let kind = field.kind();
+        let is_list = field.is_list();
+        let is_number =
+            matches!(&kind, Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64);
+        let is_duration = matches!(&kind, Kind::Message(m) if m.full_name() == "google.protobuf.Duration");
+        let has_text = o.min_length > 0 || o.max_length > 0 || !o.pattern.is_empty() || o.format != 0;
+        let has_emptiness =
+            is_list || field.supports_presence() || matches!(&kind, Kind::String | Kind::Enum(_) | Kind::Message(_));
+        let rules = [
+            (has_text && kind != Kind::String, "min_length, max_length, pattern and format are for strings"),
+            (
+                (o.minimum.is_some() || o.maximum.is_some()) && !is_number && !is_duration,
+                "minimum and maximum are for whole numbers and durations",
+            ),
+            ((o.max_items > 0 || o.unique_items) && !is_list, "max_items and unique_items are for repeated fields"),
+            (
+                o.unique_items && is_list && !matches!(&kind, Kind::String | Kind::Enum(_)),
+                "unique_items is for lists of strings and of enum values",
+            ),
+            (o.required && !has_emptiness, "required needs a field that can be absent"),
+        ];
+        let broken = rules.iter().filter(|(is_broken, _)| *is_broken);
+        problems.extend(broken.map(|(_, why)| format!("{}: {why}", field.full_name())));
+    }
+    problems
+}
+
 fn is_synthetic(field: &FieldDescriptor) -> bool {
     field.containing_oneof().is_some_and(|o| o.is_synthetic())
 }
@@ -94,6 +126,9 @@ fn rule(
         );
         return match field.kind() {
             Kind::String => format!("validate::texts(&{place}, path, {items}, {}, violations);", text_rules(options)),
+            Kind::Enum(e) => {
+                format!("validate::choices(&{place}, path, {items}, {}, violations);", names::enum_values(&e))
+            }
             _ => {
                 let each = scalar(contract, field, &Field { required: false, ..options.clone() }, "(*value)", "value");
                 format!(

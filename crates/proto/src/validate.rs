@@ -2,11 +2,16 @@
 //!
 //! The build writes one `Check` for every message that a request can contain; each rule is a call of a function here.
 
+mod lists;
+#[cfg(test)]
+mod tests;
+
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::Field;
+pub(crate) use lists::{Items, choices, items, texts};
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,43 +245,6 @@ fn text_body(value: &str, path: &Path<'_>, rules: &Text, violations: &mut Violat
         && !pattern.is_match(value)
     {
         violations.add(path.to_string(), format!("must match {}", pattern.as_str()));
-    }
-}
-
-/// The rules of a repeated field.
-pub(crate) struct Items {
-    pub(crate) required: bool,
-    pub(crate) max: usize,
-    pub(crate) unique: bool,
-}
-
-/// Checks the number of items; true when they are few enough to look at one by one.
-pub(crate) fn items(length: usize, path: &Path<'_>, rules: &Items, violations: &mut Violations) -> bool {
-    if length == 0 && rules.required {
-        violations.add(path.to_string(), "must have at least one item");
-    }
-    if length > rules.max {
-        violations.add(path.to_string(), format!("must have at most {} items, has {length}", rules.max));
-        return false;
-    }
-    true
-}
-
-pub(crate) fn texts(values: &[String], path: &Path<'_>, list: &Items, each: &Text, violations: &mut Violations) {
-    if !items(values.len(), path, list, violations) {
-        return;
-    }
-    let mut seen = std::collections::HashSet::new();
-    for (index, value) in values.iter().enumerate() {
-        let item = path.item(index);
-        if value.trim().is_empty() {
-            violations.add(item.to_string(), "must not be empty");
-            continue;
-        }
-        text_body(value, &item, each, violations);
-        if list.unique && !seen.insert(value.as_str()) {
-            violations.add(item.to_string(), "stands in the list more than once");
-        }
     }
 }
 
