@@ -7,10 +7,21 @@ use serde::Serialize;
 use crate::load::Load;
 use crate::process::Server;
 
-/// How often each side is measured.
-pub const ROUNDS: usize = 7;
-/// For how long each time.
-pub const TIME: Duration = Duration::from_secs(3);
+/// How long two things are compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// How often each side is measured.
+    pub rounds: usize,
+    /// For how long each time.
+    pub time: Duration,
+}
+
+impl Effort {
+    /// What the README's figures are measured with.
+    pub const FULL: Self = Self { rounds: 7, time: Duration::from_secs(3) };
+    /// Enough to see that everything runs; its figures say nothing.
+    pub const SHORT: Self = Self { rounds: 1, time: Duration::from_millis(300) };
+}
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -57,13 +68,13 @@ pub struct Pair {
 }
 
 /// Measures A B A B, and compares round by round.
-pub async fn compare(pair: Pair, ours: &Server, peer: &Server, load: &Load) -> anyhow::Result<Figure> {
+pub async fn compare(pair: Pair, ours: &Server, peer: &Server, load: &Load, effort: Effort) -> anyhow::Result<Figure> {
     // Warm: connections, caches, prepared statements.
-    load.run(&ours.address, TIME / 3).await?;
-    load.run(&peer.address, TIME / 3).await?;
+    load.run(&ours.address, effort.time / 3).await?;
+    load.run(&peer.address, effort.time / 3).await?;
     let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
-        rounds.push((measure(ours, load).await?, measure(peer, load).await?));
+    for _ in 0..effort.rounds {
+        rounds.push((measure(ours, load, effort.time).await?, measure(peer, load, effort.time).await?));
     }
     let ratios: Vec<f64> = rounds.iter().map(|(a, b)| a.rate / b.rate).collect();
     let ratio = median(&ratios);
@@ -74,7 +85,7 @@ pub async fn compare(pair: Pair, ours: &Server, peer: &Server, load: &Load) -> a
         ratio,
         min: ratios.iter().copied().fold(f64::INFINITY, f64::min),
         max: ratios.iter().copied().fold(0.0, f64::max),
-        rounds: ROUNDS,
+        rounds: effort.rounds,
         goal: pair.goal,
         reached: ratio >= pair.goal,
         calls_per_second: median(&rounds.iter().map(|(a, _)| a.rate).collect::<Vec<_>>()),
@@ -90,9 +101,9 @@ struct Measured {
 }
 
 #[allow(clippy::cast_precision_loss)]
-async fn measure(server: &Server, load: &Load) -> anyhow::Result<Measured> {
+async fn measure(server: &Server, load: &Load, time: Duration) -> anyhow::Result<Measured> {
     let (cpu, started) = (server.cpu()?, std::time::Instant::now());
-    let answered = load.run(&server.address, TIME).await? as f64;
+    let answered = load.run(&server.address, time).await? as f64;
     let took = started.elapsed().as_secs_f64();
     let cpu = server.cpu()?.saturating_sub(cpu);
     Ok(Measured { rate: answered / took, cpu_us: cpu.as_secs_f64() * 1e6 / answered.max(1.0) })

@@ -57,8 +57,15 @@ impl Home {
 
     /// `concierge up` on this home, not started yet.
     pub(crate) fn command(&self) -> Command {
+        let mut command = self.homeless();
+        command.arg("--home").arg(self.root());
+        command
+    }
+
+    /// `concierge up` on these ports, which is still to be told where its home is.
+    pub(crate) fn homeless(&self) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(["up", "--port", &self.port.to_string(), "--home"]).arg(self.root());
+        command.args(["up", "--port", &self.port.to_string()]);
         // As a shell starts it, so that Ctrl-C can go to the group.
         command.stdin(Stdio::null()).process_group(0);
         command

@@ -56,9 +56,12 @@ async fn starts_everything_stops_everything_and_finds_its_data_again() {
     up.terminate();
     stopped(&home, &mut up, &family).await;
 
-    // A second start, and Ctrl-C.
+    // A second start, told by the environment where its home is, and Ctrl-C.
     File::options().write(true).open(home.path("logs/ticket-rule.log")).unwrap().set_len(LARGE).unwrap();
-    let mut up = home.up().await;
+    let mut command = home.homeless();
+    command.env("CONCIERGE_HOME", home.root());
+    let mut up = home.run(command);
+    up.ready().await;
     assert!(!up.said().contains("making the"), "{}", up.said());
     assert!(up.said().contains("renewing the administrator's token"), "{}", up.said());
     // What had grown large was put aside.
