@@ -1,13 +1,30 @@
 //! The protobuf codec of every client and server of the contract: prost, and a check of each request as it is decoded.
 
+use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 
 use crate::{Validate, Violations};
+
+/// A larger request is refused for the rules that it breaks without being looked at any further.
+const LARGEST_KEPT: usize = 64 << 10;
+
+/// The rules that a request breaks, once it was decoded.
+pub type Broken = Arc<OnceLock<Arc<Violations>>>;
+
+tokio::task_local! {
+    static BROKEN: Broken;
+}
+
+/// Runs a handler that is to find what else is wrong with a request: one that breaks the contract's rules is decoded all
+/// the same, and what it breaks is put here. Whoever runs a handler so refuses the request, whatever comes of it.
+pub async fn looking_further<F: Future>(broken: Broken, handler: F) -> F::Output {
+    BROKEN.scope(broken, handler).await
+}
 
 /// Encodes `T`, decodes and validates `U`.
 #[derive(Debug)]
@@ -76,7 +93,15 @@ impl<U: Message + Default + Validate> Decoder for ValidatingDecoder<U> {
         let message = U::decode(buf).map_err(|_| refuse(Refused::Malformed))?;
         let mut violations = Violations::default();
         message.validate(&mut violations);
-        if violations.is_empty() { Ok(Some(message)) } else { Err(refuse(Refused::Invalid(Arc::new(violations)))) }
+        if violations.is_empty() {
+            return Ok(Some(message));
+        }
+        let violations = Arc::new(violations);
+        let keep = |broken: &Broken| broken.set(Arc::clone(&violations)).is_ok();
+        if message.encoded_len() <= LARGEST_KEPT && BROKEN.try_with(keep).unwrap_or(false) {
+            return Ok(Some(message));
+        }
+        Err(refuse(Refused::Invalid(violations)))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

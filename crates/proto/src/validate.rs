@@ -59,6 +59,17 @@ impl Violations {
         violations
     }
 
+    /// Adds the broken rules of fields of which none is told yet.
+    pub fn extend(&mut self, more: Self) {
+        let known = self.told.len();
+        for violation in more.told {
+            if !self.told[..known].iter().any(|told| told.field == violation.field) {
+                self.add(violation.field, violation.description);
+            }
+        }
+        self.untold += more.untold;
+    }
+
     /// How many broken rules there are, those included that no answer has room for.
     pub fn count(&self) -> usize {
         self.told.len() + self.untold

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use concierge_proto::codec::Broken;
 use concierge_proto::{CallerKind, Method, Permission, PermissionSet};
 
 use crate::auth::Caller;
@@ -22,6 +23,9 @@ pub struct Call {
     pub deadline: Instant,
     /// The W3C trace context to hand on; empty when there is none.
     pub traceparent: String,
+    /// The rules of the contract that the request breaks. Its handler runs to find what else is wrong with it: nothing
+    /// of it is stored, and its answer is that it is refused.
+    pub broken: Broken,
 }
 
 tokio::task_local! {
@@ -37,7 +41,13 @@ impl Call {
             request_id: request_id.into(),
             deadline: Instant::now() + time,
             traceparent: String::new(),
+            broken: Broken::default(),
         }
+    }
+
+    /// Refuses a request that breaks rules of the contract; see [`Call::broken`].
+    pub fn unbroken(&self) -> Result<(), Error> {
+        self.broken.get().map_or(Ok(()), |violations| Err(Error::Invalid((**violations).clone())))
     }
 
     /// The call that this task serves, if it serves one.

@@ -1,6 +1,7 @@
 //! What can go wrong in every service, as facts. How a failure looks on the wire is the business of [`crate::status`].
 
 mod from;
+mod gathered;
 
 #[cfg(test)]
 mod tests;
@@ -209,6 +210,8 @@ fn describe(violations: &Violations) -> String {
     };
     format!("{}: {}{more}", first.field, first.description)
 }
+
+pub use gathered::Gathered;
 
 impl Error {
     /// What went wrong, for the log: a failure of ours says to callers only that it is one.

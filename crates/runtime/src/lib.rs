@@ -26,7 +26,7 @@ pub mod tx;
 pub mod upstream;
 
 pub use call::Call;
-pub use error::{Error, Failure};
+pub use error::{Error, Failure, Gathered};
 pub use outbox::type_url;
 pub use resource::Resource;
 pub use service::{Answer, Service, reply};

@@ -135,6 +135,12 @@ impl Service {
     {
         let request = request.into_inner();
         let mut tx = self.begin().await?;
+        if let Err(refused) = tx.call.unbroken() {
+            // Only to find what else is wrong.
+            let found = work(&mut tx, request).await;
+            let _ = tx.rollback().await;
+            return Err(found.err().unwrap_or(refused).into());
+        }
         let key = answers::Key::of(&tx, &request)?;
         request.request_id().clone_into(&mut tx.request_id);
         if let Some(first) = key.take::<A>(&mut tx).await? {

@@ -10,14 +10,28 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use crate::call::Call;
 use crate::error::{Error, Failure};
 
-/// Makes the status that tells a caller about a failure, with everything a program needs to act on it.
+/// Makes the status that tells a caller about a failure, with everything a program needs to act on it. A request that
+/// breaks rules of the contract is refused for these, and for what else is wrong with its fields.
 pub fn status(failure: &dyn Failure) -> Status {
     let call = Call::current();
+    match call.as_ref().and_then(|call| call.broken.get()) {
+        Some(broken) => {
+            let mut violations = (**broken).clone();
+            if failure.code() == Code::InvalidArgument {
+                violations.extend(failure.violations());
+            }
+            of(&Error::Invalid(violations), call.as_deref())
+        }
+        None => of(failure, call.as_deref()),
+    }
+}
+
+fn of(failure: &dyn Failure, call: Option<&Call>) -> Status {
     let mut metadata: HashMap<String, String> =
         failure.metadata().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let violations = failure.violations();
     let mut domain = "concierge";
-    if let Some(call) = &call {
+    if let Some(call) = call {
         metadata.insert("request_id".to_owned(), call.request_id.clone());
         if let Some(method) = call.method {
             domain = method.service.rsplit_once('.').map_or(method.service, |(package, _)| package);
@@ -46,7 +60,7 @@ pub fn status(failure: &dyn Failure) -> Status {
             cause = next.source();
         }
         tracing::error!(
-            request_id = call.as_ref().map_or("", |c| c.request_id.as_str()),
+            request_id = call.map_or("", |c| c.request_id.as_str()),
             failure = ?failure,
             causes = causes.join(": "),
             "internal error"

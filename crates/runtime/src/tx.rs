@@ -106,6 +106,7 @@ impl Tx {
     /// Commits; true when events wait for the sequencer.
     pub(crate) async fn commit_inner(self) -> Result<bool, Error> {
         self.call.remaining()?;
+        self.call.unbroken()?;
         self.inner.commit().await?;
         Ok(self.wrote_events)
     }

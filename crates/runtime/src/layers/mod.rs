@@ -17,8 +17,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use concierge_proto::Method;
+use concierge_proto::codec::{Broken, looking_further};
 use concierge_proto::method::method;
 use futures::FutureExt as _;
+use futures::future::Either;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::Status;
 use tonic::body::Body;
@@ -110,6 +112,7 @@ impl Layers {
             request_id,
             deadline,
             traceparent: telemetry::traceparent(&span, request.headers()),
+            broken: Broken::default(),
         };
         let admitted = self.admit(method, request.headers(), &mut call);
         let call = Arc::new(call);
@@ -122,6 +125,11 @@ impl Layers {
                     };
                     let path = method.path;
                     let handler = AssertUnwindSafe(inner.call(request)).catch_unwind();
+                    let handler = if writes_record(method) {
+                        Either::Left(looking_further(Arc::clone(&call.broken), handler))
+                    } else {
+                        Either::Right(handler)
+                    };
                     let response = if method.streaming {
                         // A stream ends when it ends; only work for one answer has a deadline and holds a permit.
                         drop(permit);
@@ -133,9 +141,22 @@ impl Layers {
                         }
                     };
                     match response {
+                        Ok(Ok(response))
+                            if is_ok(&response)
+                                && let Err(refused) = call.unbroken() =>
+                        {
+                            refuse(refused)
+                        }
                         Ok(Ok(response)) => complete(response, path, self.max_message),
                         Ok(Err(never)) => match never {},
-                        Err(panic) => refuse(Error::internal(panic_text(&*panic))),
+                        Err(panic) => {
+                            let error = Error::internal(panic_text(&*panic));
+                            if call.unbroken().is_err() {
+                                // Its answer is what is wrong with the request.
+                                tracing::error!(request_id = call.request_id, causes = error.cause(), "internal error");
+                            }
+                            refuse(error)
+                        }
                     }
                 }
                 .instrument(span.clone()),
@@ -183,6 +204,16 @@ impl Layers {
             .await;
         with_request_id(response, &request_id)
     }
+}
+
+/// True for `Create…` and `Update…`, whose handlers find more that is wrong with a record than the contract's rules:
+/// all of it is told at once.
+fn writes_record(method: &Method) -> bool {
+    !method.streaming && ["Create", "Update"].iter().any(|verb| method.name.starts_with(verb))
+}
+
+fn is_ok(response: &Response<Body>) -> bool {
+    response.extensions().get::<Status>().is_none_or(|status| status.code() == tonic::Code::Ok)
 }
 
 fn refuse(error: Error) -> Response<Body> {

@@ -2,6 +2,7 @@
 //!
 //! A service describes a record by implementing [`Resource`] for a marker type; the fields come from the contract.
 
+mod check;
 pub(crate) mod list;
 mod many;
 mod read;
@@ -56,7 +57,8 @@ pub trait Resource: Send + Sync + 'static {
     }
 
     /// Checks what the fields alone cannot say, and fills what the server sets, before the record is stored. `before`
-    /// is `None` for a new record. Every problem at once is better than the first.
+    /// is `None` for a new record. Every problem at once: see [`Gathered`](crate::Gathered). What references name may be
+    /// missing, and fields may break the contract's rules: whatever this finds then is told with that.
     fn check(
         _tx: &mut Tx,
         _before: Option<&Self::Record>,

@@ -1,15 +1,14 @@
 //! Writing records: every change is one statement that stores the row, its history and its event.
 
 use chrono::{DateTime, Utc};
-use concierge_proto::error::Reason;
 use concierge_proto::event::RecordChanged;
-use concierge_proto::{Fields, Kind, Record, Value, Violations};
+use concierge_proto::{Fields, Kind, Record, Value};
 use prost::{Message as _, Name};
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Row as _};
 use uuid::Uuid;
 
-use super::{Child, Resource, Statements, decode, encode, statements, taken};
+use super::{Child, Resource, Statements, decode, encode, taken};
 use crate::error::Error;
 use crate::outbox;
 use crate::tx::Tx;
@@ -114,8 +113,7 @@ impl Tx {
         if record.id().is_empty() {
             record.set_id(self.new_id().to_string());
         }
-        self.check_references::<S>(None, &record).await?;
-        S::check(self, None, &mut record).await?;
+        self.check::<S>(None, &mut record).await?;
         self.store::<S>(None, &mut record, Operation::Created).await?;
         S::stored(self, None, &record).await?;
         Ok(record)
@@ -156,8 +154,7 @@ impl Tx {
     /// Stores a changed record whose row is locked. Nothing is written when nothing differs.
     pub async fn change<S: Resource>(&mut self, before: S::Record, mut after: S::Record) -> Result<S::Record, Error> {
         after.apply_defaults();
-        self.check_references::<S>(Some(&before), &after).await?;
-        S::check(self, Some(&before), &mut after).await?;
+        self.check::<S>(Some(&before), &mut after).await?;
         if before == after {
             return Ok(before);
         }
@@ -214,51 +211,6 @@ impl Tx {
         // Made of names in the service's own code.
         let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_one(self.conn().await?).await?;
         Ok(row.try_get(0)?)
-    }
-
-    /// Checks that what changed references name is there and live, and keeps it so until the end of the transaction.
-    pub async fn check_references<S: Resource>(
-        &mut self,
-        before: Option<&S::Record>,
-        after: &S::Record,
-    ) -> Result<(), Error> {
-        let mut violations = Violations::default();
-        for reference in S::REFERENCES {
-            let Some(index) = S::Record::index_of(reference.field) else { continue };
-            let value = after.value(index);
-            if before.is_some_and(|b| b.value(index) == value) {
-                continue;
-            }
-            let (mut ids, many) = match value {
-                Value::Id(id) => (vec![(0, id)], false),
-                Value::Ids(ids) => (ids.into_iter().enumerate().collect::<Vec<_>>(), true),
-                _ => continue,
-            };
-            // What was named before may have been deleted since, and stays until somebody takes it out.
-            if let Some(Value::Ids(known)) = before.map(|b| b.value(index)) {
-                ids.retain(|(_, id)| !known.contains(id));
-            }
-            if ids.is_empty() {
-                continue;
-            }
-            let live: Vec<Uuid> = sqlx::query_scalar(statements::live(reference.table))
-                .bind(ids.iter().map(|(_, id)| *id).collect::<Vec<_>>())
-                .fetch_all(self.conn().await?)
-                .await?;
-            let what = S::Record::FIELDS[index].references.unwrap_or("record").replace('_', " ");
-            for (position, id) in ids.iter().filter(|(_, id)| !live.contains(id)) {
-                let item = if many { format!("[{position}]") } else { String::new() };
-                violations.add(
-                    format!("{}.{}{item}", S::Record::TYPE, reference.field),
-                    format!("there is no live {what} {id}"),
-                );
-            }
-        }
-        if violations.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::InvalidBecause { reason: Reason::ReferenceNotFound, violations })
-        }
     }
 
     /// One round trip: the row, its history, its event.

@@ -1,9 +1,8 @@
 //! A customer with its main site and its main contact, or none of the three.
 
 use concierge_proto::directory::{CreateCustomerRequest, CreateCustomerResponse};
-use concierge_proto::error::Reason;
 use concierge_proto::{Permission, Violations};
-use concierge_runtime::{Error, Tx};
+use concierge_runtime::{Error, Gathered, Tx};
 
 use super::Customers;
 use crate::site::Sites;
@@ -25,17 +24,15 @@ pub(super) async fn create(tx: &mut Tx, request: CreateCustomerRequest) -> Resul
     site.customer_id.clone_from(&customer.id);
     let mut contact = request.main_contact.map(|c| tx.accept::<Users>(c)).transpose().map_err(in_contact)?;
 
-    let mut unknown = Violations::default();
-    gather(&mut unknown, tx.check_references::<Customers>(None, &customer).await)?;
+    let mut found = Gathered::default();
+    found.take(tx.check_references::<Customers>(None, &customer).await)?;
     if let Some(contact) = &mut contact {
         // Its site is not there yet, and not to be looked for.
         contact.site_id.clear();
-        gather(&mut unknown, tx.check_references::<Users>(None, contact).await.map_err(in_contact))?;
+        found.take(tx.check_references::<Users>(None, contact).await.map_err(in_contact))?;
         contact.site_id.clone_from(&site.id);
     }
-    if !unknown.is_empty() {
-        return Err(Error::InvalidBecause { reason: Reason::ReferenceNotFound, violations: unknown });
-    }
+    found.refuse()?;
 
     let customer = tx.insert_own::<Customers>(customer).await?;
     let site = tx.insert_own::<Sites>(site).await.map_err(in_site)?;
@@ -44,17 +41,6 @@ pub(super) async fn create(tx: &mut Tx, request: CreateCustomerRequest) -> Resul
         None => None,
     };
     Ok(CreateCustomerResponse { customer: Some(customer), main_site: Some(site), main_contact: contact })
-}
-
-/// Keeps what does not exist, to tell it together; any other error ends the request.
-fn gather(unknown: &mut Violations, checked: Result<(), Error>) -> Result<(), Error> {
-    match checked {
-        Err(Error::InvalidBecause { reason: Reason::ReferenceNotFound, violations }) => {
-            violations.into_iter().for_each(|v| unknown.add(v.field, v.description));
-            Ok(())
-        }
-        other => other,
-    }
 }
 
 fn in_site(error: Error) -> Error {

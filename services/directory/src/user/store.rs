@@ -5,7 +5,7 @@ use concierge_proto::directory::{RelationshipEntity, User};
 use concierge_proto::error::Reason;
 use concierge_proto::{Permission, Record as _};
 use concierge_runtime::resource::{Reference, Unique};
-use concierge_runtime::{Error, Resource, Tx};
+use concierge_runtime::{Error, Gathered, Resource, Tx};
 use uuid::Uuid;
 
 use super::{access, emails};
@@ -47,16 +47,18 @@ impl Resource for Users {
     }
 
     async fn check(tx: &mut Tx, before: Option<&User>, after: &mut User) -> Result<(), Error> {
+        let mut found = Gathered::default();
         if after.site_id.is_empty() {
-            return Err(Error::field("user.site_id", "must not be empty"));
-        }
-        emails::check_distinct(&after.emails)?;
-        if before.is_none_or(|b| b.site_id != after.site_id) {
+            found.take(Err(Error::field("user.site_id", "must not be empty")))?;
+        } else if before.is_none_or(|b| b.site_id != after.site_id) {
             after.customer_id = customer_of(tx, &after.site_id).await?;
         }
+        found.take(emails::check_distinct(&after.emails))?;
         let known = before.map_or(&[][..], |b| &b.relationship_ids[..]);
         let field = "user.relationship_ids";
-        relationship::check_entity(tx, RelationshipEntity::User, field, known, &after.relationship_ids).await?;
+        let entity = RelationshipEntity::User;
+        found.take(relationship::check_entity(tx, entity, field, known, &after.relationship_ids).await)?;
+        found.refuse()?;
         check_grants(tx, before, after).await?;
         check_login_name(tx, before, after).await
     }
@@ -83,14 +85,13 @@ impl Resource for Users {
     }
 }
 
-/// The customer of a site, whose row the check of references has locked.
+/// The customer of a site, whose row the check of references has locked; empty when that found none.
 async fn customer_of(tx: &mut Tx, site_id: &str) -> Result<String, Error> {
-    let site_id: Uuid = site_id.parse().map_err(Error::internal)?;
-    let customer: Uuid = sqlx::query_scalar("select customer_id from sites where id = $1")
-        .bind(site_id)
-        .fetch_one(tx.conn().await?)
+    let customer: Option<Uuid> = sqlx::query_scalar("select customer_id from sites where id = $1")
+        .bind(site_id.parse::<Uuid>().unwrap_or_default())
+        .fetch_optional(tx.conn().await?)
         .await?;
-    Ok(customer.to_string())
+    Ok(customer.map(|id| id.to_string()).unwrap_or_default())
 }
 
 /// Nobody makes a user important by a role who could not do it by the user's own flag.

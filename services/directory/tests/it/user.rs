@@ -526,3 +526,80 @@ async fn a_lowered_role_takes_the_tokens_of_all_who_have_no_other_access_at_once
     desk.user_roles().update_user_role(request).await.unwrap();
     assert_eq!(desk.revoked().await, expected);
 }
+
+#[tokio::test]
+async fn one_answer_names_every_bad_field_whatever_finds_it() {
+    let desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let create = async |user: User, request_id: String| {
+        desk.users().create_user(CreateUserRequest { user: Some(user), request_id }).await.map(drop).unwrap_err()
+    };
+    let twice = || vec!["ann@example.com".to_owned(), "ANN@example.com".to_owned()];
+    // Rules of the contract, no site, an address twice, a role that there is not.
+    let user =
+        User { phones: vec!["call me".to_owned()], emails: twice(), role_ids: vec![nobody()], ..Default::default() };
+    let status = create(user, "no uuid".to_owned()).await;
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELD"));
+    let mut named = fields(&status);
+    named.sort_unstable();
+    let expected = ["request_id", "user.emails[1]", "user.name", "user.phones[0]", "user.role_ids[0]", "user.site_id"];
+    assert_eq!(named, expected);
+
+    // What the contract's rules let through: references, and what is wrong beside them.
+    let user = User {
+        name: "Ann".to_owned(),
+        site_id: nobody(),
+        emails: twice(),
+        linked_agent_id: nobody(),
+        ..Default::default()
+    };
+    let status = create(user.clone(), request_id()).await;
+    assert_eq!(reason(&status), "INVALID_FIELD");
+    assert_eq!(fields(&status), ["user.site_id", "user.linked_agent_id", "user.emails[1]"]);
+    // References alone keep their own reason.
+    let status = create(User { emails: Vec::new(), ..user.clone() }, request_id()).await;
+    assert_eq!(reason(&status), "REFERENCE_NOT_FOUND");
+    assert_eq!(fields(&status), ["user.site_id", "user.linked_agent_id"]);
+    // An id that is none hides no other.
+    let user = User { site_id: "no-id".to_owned(), emails: Vec::new(), ..user };
+    assert_eq!(fields(&create(user, request_id()).await), ["user.site_id", "user.linked_agent_id"]);
+
+    // Updates too; and nothing of any of it was stored.
+    let ann = desk.user(&site, "Ann Lee").await;
+    let bad =
+        User { phones: vec!["call me".to_owned()], role_ids: vec![nobody()], name: "Other".to_owned(), ..ann.clone() };
+    let update = UpdateUserRequest {
+        user: Some(bad),
+        update_mask: Some(mask(&["name", "phones", "role_ids"])),
+        request_id: request_id(),
+    };
+    let status = desk.users().update_user(update).await.unwrap_err();
+    assert_eq!(fields(&status), ["user.phones[0]", "user.role_ids[0]"]);
+    let listed = desk.users().list_users(ListUsersRequest::default()).await.unwrap().into_inner().users;
+    assert_eq!(listed, [ann]);
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_rules_stores_nothing_though_nothing_else_is_wrong_with_it() {
+    let mut desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let ann = desk.user(&site, "Ann Lee").await;
+    let request_id = request_id();
+    let update = |phone: &str| UpdateUserRequest {
+        user: Some(User { phones: vec![phone.to_owned()], name: "Other".to_owned(), ..ann.clone() }),
+        update_mask: Some(mask(&["name", "phones"])),
+        request_id: request_id.clone(),
+    };
+    let status = desk.users().update_user(update("call me")).await.unwrap_err();
+    assert_eq!((reason(&status).as_str(), fields(&status)), ("INVALID_FIELD", vec!["user.phones[0]".to_owned()]));
+    let pool = &desk.suite.service("directory").database.pool;
+    let kept: i64 = sqlx::query_scalar("select count(*) from answers where request_id = $1::uuid")
+        .bind(&request_id)
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, 0);
+    // The same `request_id`, put right.
+    let changed = desk.users().update_user(update("+49 30 1234567")).await.unwrap().into_inner().user.unwrap();
+    assert_eq!((changed.name.as_str(), changed.etag.as_str()), ("Other", "2"));
+}
