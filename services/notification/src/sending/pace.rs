@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_ends_before_its_lease() {
+    fn decision_14_an_attempt_ends_before_its_lease() {
         let pace = Pace::default();
         pace.set_limit(Duration::from_millis(200));
         assert!(pace.lease() > delta(pace.limit()));

@@ -114,7 +114,7 @@ async fn a_server_that_is_away_is_tried_again_until_attempts_run_out() {
 }
 
 #[tokio::test]
-async fn before_the_last_byte_nothing_arrived_and_after_it_nobody_knows() {
+async fn decision_14_before_the_last_byte_nothing_arrived_and_after_it_nobody_knows() {
     let mut world = world().await;
     world.desk().pace.set_limit(Duration::from_millis(1_500));
     for (fault, outcome, copies) in [
@@ -140,7 +140,7 @@ async fn before_the_last_byte_nothing_arrived_and_after_it_nobody_knows() {
 }
 
 #[tokio::test]
-async fn an_attempt_of_a_killed_process_is_repeated_with_the_same_message_id_and_marked_unknown() {
+async fn decision_14_an_attempt_of_a_killed_process_is_repeated_with_the_same_message_id_and_marked_unknown() {
     let mut world = world().await;
     world.smtp.fail(Fault::Silence(Step::Message));
     let (_, event) = world.logged(None).await;
@@ -160,7 +160,7 @@ async fn an_attempt_of_a_killed_process_is_repeated_with_the_same_message_id_and
 }
 
 #[tokio::test]
-async fn a_kill_before_the_last_byte_yields_exactly_one_message() {
+async fn decision_14_a_kill_before_the_last_byte_yields_exactly_one_message() {
     let mut world = world().await;
     world.smtp.fail(Fault::Silence(Step::Data));
     let (_, event) = world.logged(None).await;

@@ -52,7 +52,7 @@ fn criterion(field: &str, operator: Operator, value: Kind) -> Option<CriteriaGro
 }
 
 #[tokio::test]
-async fn a_new_ticket_is_told_to_assigned_site_contacts_by_default() {
+async fn decision_8_a_new_ticket_is_told_to_assigned_site_contacts_by_default() {
     let mut world = World::new().await;
     let (ann, bob) = (world.user("Ann Lee", "ann@example.org").await, world.user("Bob Ray", "bob@example.org").await);
     world.contact(&ann, "").await;
@@ -86,7 +86,7 @@ async fn a_new_ticket_is_told_to_assigned_site_contacts_by_default() {
 }
 
 #[tokio::test]
-async fn any_enabled_definition_for_site_contacts_silences_the_default_and_the_list_says_so() {
+async fn decision_8_any_enabled_definition_for_site_contacts_silences_the_default_and_the_list_says_so() {
     let mut world = World::new().await;
     let ann = world.user("Ann Lee", "ann@example.org").await;
     world.contact(&ann, "").await;

@@ -1,8 +1,11 @@
-//! What rules do to tickets, tried and for real. Directory is not there: the facts are those that ticket-rule heard.
+//! What rules do to tickets, tried and for real. But for one test, directory is not there: the facts
+//! are those that ticket-rule heard.
 
 use concierge_proto::common::criterion_value::Kind;
 use concierge_proto::common::{CriteriaGroup, Criterion, FieldChange, GroupKind, Operator};
-use concierge_proto::directory::{Agent, Customer, Team, User, UserRole};
+use concierge_proto::directory::customer_service_client::CustomerServiceClient;
+use concierge_proto::directory::user_service_client::UserServiceClient;
+use concierge_proto::directory::{Agent, Customer, Team, UpdateCustomerRequest, UpdateUserRequest, User, UserRole};
 use concierge_proto::event::TicketEventKind;
 use concierge_proto::ticket_rule::{
     ApplyRuleRequest, ApplyRuleResponse, EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest,
@@ -499,6 +502,48 @@ async fn a_match_that_changes_nothing_is_told_and_no_match_is_not() {
         assert_eq!(told.kinds().collect::<Vec<_>>(), [TicketEventKind::RulesMatched]);
         assert_eq!((matched(&told.evaluation), told.changed_fields.len()), (vec![name.to_owned()], 0));
     }
+}
+
+#[tokio::test]
+async fn decision_9_changing_importance_runs_no_rule_on_old_tickets() {
+    let mut desk = Desk::with_directory().await;
+    let important = |whose: &str| vec![criterion(whose, Operator::Is, [flag(true)])];
+    let critical = RuleOutcomes { priority_id: CRITICAL.to_owned(), ..Default::default() };
+    desk.rule(rule("user", important("user.important"), critical)).await;
+    desk.rule(rule("customer", important("customer.important"), tag("vip"))).await;
+    let one = desk.create_one().await;
+    let logged = desk.log(one.ticket("Printer")).await.unwrap();
+    assert_eq!(matched(&logged.evaluation), Vec::<String>::new());
+    let old = logged.ticket.unwrap();
+
+    let user = UpdateUserRequest {
+        user: Some(User { important: true, ..one.user.clone() }),
+        update_mask: mask(&["important"]),
+        request_id: request_id(),
+    };
+    UserServiceClient::new(desk.suite.admin("directory")).update_user(user).await.unwrap();
+    let customer = UpdateCustomerRequest {
+        customer: Some(Customer { important: true, ..one.customer.clone() }),
+        update_mask: mask(&["important"]),
+        request_id: request_id(),
+    };
+    CustomerServiceClient::new(desk.suite.admin("directory")).update_customer(customer).await.unwrap();
+    desk.caught_up().await;
+
+    // The rules match from now on, and nothing of theirs was done to the old ticket.
+    let logged = desk.log(one.ticket("Printer")).await.unwrap();
+    assert_eq!(matched(&logged.evaluation), ["user", "customer"]);
+    let new = logged.ticket.unwrap();
+    assert_eq!((new.priority_id.as_str(), &new.tags[..]), (CRITICAL, &["vip".to_owned()][..]));
+    assert_eq!(desk.get(&old.id).await, old);
+    let evaluations: i64 = sqlx::query_scalar("select count(*) from evaluations where ticket_id = $1::uuid")
+        .bind(&old.id)
+        .fetch_one(&desk.pool())
+        .await
+        .unwrap();
+    assert_eq!(evaluations, 1);
+    let told: Vec<String> = desk.events(2).await.into_iter().map(|(_, event)| event.ticket.unwrap().id).collect();
+    assert_eq!(told, [old.id, new.id]);
 }
 
 #[tokio::test]
