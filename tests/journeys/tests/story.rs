@@ -15,11 +15,11 @@ use concierge_proto::directory::team_service_client::TeamServiceClient;
 use concierge_proto::directory::user_role_service_client::UserRoleServiceClient;
 use concierge_proto::directory::user_service_client::UserServiceClient;
 use concierge_proto::directory::{
-    AddTeamMemberRequest, AddressBookKind, Agent, AgentRole, AssignSiteContactRequest, AssignUserRoleRequest,
-    CreateAgentRequest, CreateAgentRoleRequest, CreateCustomerRequest, CreateRelationshipRequest, CreateTeamRequest,
-    CreateUserRequest, CreateUserRoleRequest, Customer, GetCustomerOverviewRequest, GetEffectiveUserRequest,
-    ListAddressBookRequest, Relationship, RelationshipEntity, SearchUsersRequest, Site, Team, UpdateCustomerRequest,
-    UpdateUserRequest, User, UserRole,
+    AccessLevel, AddTeamMemberRequest, AddressBookKind, Agent, AgentRole, AssignSiteContactRequest,
+    AssignUserRoleRequest, CreateAgentRequest, CreateAgentRoleRequest, CreateCustomerRequest,
+    CreateRelationshipRequest, CreateTeamRequest, CreateUserRequest, CreateUserRoleRequest, Customer, CustomerStage,
+    GetCustomerOverviewRequest, GetCustomerRequest, GetEffectiveUserRequest, ListAddressBookRequest, Relationship,
+    RelationshipEntity, SearchUsersRequest, Site, Team, UpdateCustomerRequest, UpdateUserRequest, User, UserRole,
 };
 use concierge_proto::notification::delivery_service_client::DeliveryServiceClient;
 use concierge_proto::notification::email_sender_service_client::EmailSenderServiceClient;
@@ -30,7 +30,7 @@ use concierge_proto::notification::{
     Channel, CreateEmailSenderRequest, CreateNotificationDefinitionRequest, CreatePopupNoteRequest, Delivery,
     DeliveryReason, DeliveryState, DismissPopupRequest, EmailSecurity, EmailSender, EventType, ListDeliveriesRequest,
     ListInboxItemsRequest, ListPopupsRequest, NotificationDefinition, NotificationRecipients, Popup, PopupKind,
-    PopupNote, PopupSettings, SiteContactRecipients, UpdatePopupSettingsRequest,
+    PopupNote, PopupSettings, SiteContactRecipients, UpdatePopupSettingsRequest, WatchInboxRequest,
 };
 use concierge_proto::ticket_rule::priority_service_client::PriorityServiceClient;
 use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
@@ -106,22 +106,26 @@ async fn an_important_user_is_never_treated_like_any_other() {
     let (high_value, at_risk) = (relationship("High value").await, relationship("At risk").await);
 
     // 1. A customer in one call, with its main site, time zone, notes and main contact, and marked important.
+    let asked = Customer {
+        name: "Harbour Logistics".to_owned(),
+        important: true,
+        time_zone: "Europe/Berlin".to_owned(),
+        notes: "Ships at night.".to_owned(),
+        relationship_ids: vec![at_risk.clone(), high_value.clone()],
+        ..Default::default()
+    };
+    let main_site =
+        Site { name: "Head office".to_owned(), time_zone: "Europe/Lisbon".to_owned(), ..Default::default() };
+    let main_contact = User {
+        name: "Mara Holt".to_owned(),
+        emails: vec!["mara.holt@harbour.example".to_owned()],
+        ..Default::default()
+    };
     let created = customers
         .create_customer(CreateCustomerRequest {
-            customer: Some(Customer {
-                name: "Harbour Logistics".to_owned(),
-                important: true,
-                time_zone: "Europe/Berlin".to_owned(),
-                notes: "Ships at night.".to_owned(),
-                relationship_ids: vec![at_risk.clone(), high_value.clone()],
-                ..Default::default()
-            }),
-            main_site: Some(Site { name: "Head office".to_owned(), ..Default::default() }),
-            main_contact: Some(User {
-                name: "Mara Holt".to_owned(),
-                emails: vec!["mara.holt@harbour.example".to_owned()],
-                ..Default::default()
-            }),
+            customer: Some(asked.clone()),
+            main_site: Some(main_site.clone()),
+            main_contact: Some(main_contact.clone()),
             request_id: request_id(),
         })
         .await
@@ -129,8 +133,45 @@ async fn an_important_user_is_never_treated_like_any_other() {
         .into_inner();
     let (customer, site, contact) =
         (created.customer.unwrap(), created.main_site.unwrap(), created.main_contact.unwrap());
-    assert_eq!(customer.main_site_id, site.id);
-    assert_eq!((contact.site_id.as_str(), contact.customer_id.as_str()), (site.id.as_str(), customer.id.as_str()));
+    // All three are as they were asked for, with what the server gives and what is so by default.
+    let (create_time, etag) = (customer.create_time, customer.etag.clone());
+    assert!(create_time.is_some() && etag == "1");
+    let expected = Customer {
+        id: customer.id.clone(),
+        main_site_id: site.id.clone(),
+        active: Some(true),
+        stage: CustomerStage::Customer.into(),
+        create_time,
+        update_time: create_time,
+        etag: etag.clone(),
+        ..asked
+    };
+    assert_eq!(customer, expected);
+    let request = GetCustomerRequest { id: customer.id.clone() };
+    assert_eq!(customers.get_customer(request).await.unwrap().into_inner().customer.unwrap(), expected);
+    let expected = Site {
+        id: site.id.clone(),
+        customer_id: customer.id.clone(),
+        active: Some(true),
+        create_time,
+        update_time: create_time,
+        etag: etag.clone(),
+        ..main_site
+    };
+    assert_eq!(site, expected);
+    let expected = User {
+        id: contact.id.clone(),
+        site_id: site.id.clone(),
+        customer_id: customer.id.clone(),
+        active: Some(true),
+        web_access_level: AccessLevel::Own.into(),
+        asset_access_level: AccessLevel::None.into(),
+        create_time,
+        update_time: create_time,
+        etag,
+        ..main_contact
+    };
+    assert_eq!(contact, expected);
 
     // A role that carries importance is given to a second user; a third is marked directly.
     let role = UserRole { name: "Board".to_owned(), important: true, ..Default::default() };
@@ -363,6 +404,11 @@ async fn an_important_user_is_never_treated_like_any_other() {
         .await
         .unwrap();
 
+    // The contact watches their inbox.
+    let contact_api = suite.api("notification", &Who::user(&contact.id, &customer.id, &site.id));
+    let mut inbox = DeliveryServiceClient::new(contact_api);
+    let mut watched = inbox.watch_inbox(WatchInboxRequest::default()).await.unwrap().into_inner();
+
     // 4. The director logs a ticket; it comes back changed, with the rules that matched and what each changed.
     let mut tickets = TicketServiceClient::new(ticket_rule.clone());
     let logged = tickets.log_ticket(log(&director, "The line is silent")).await.unwrap().into_inner();
@@ -403,14 +449,14 @@ async fn an_important_user_is_never_treated_like_any_other() {
     let mails = smtp.mails();
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].to, ["mara.holt@harbour.example"]);
-    let contact_api = suite.api("notification", &Who::user(&contact.id, &customer.id, &site.id));
-    let inbox = DeliveryServiceClient::new(contact_api)
-        .list_inbox_items(ListInboxItemsRequest::default())
-        .await
-        .unwrap()
-        .into_inner()
-        .inbox_items;
-    assert_eq!(inbox.len(), 1);
+    let item = tokio::time::timeout(Duration::from_secs(20), watched.message()).await.expect("an item in the inbox");
+    let item = item.unwrap().unwrap().inbox_item.unwrap();
+    assert_eq!((&item.user_id, &item.ticket_id, item.position), (&contact.id, &ticket.id, 1));
+    assert_eq!(item.event_type(), EventType::TicketLogged);
+    let by_inbox = told.iter().find(|d| d.channel() == Channel::Inbox).unwrap();
+    assert_eq!((&item.delivery_id, &item.subject), (&by_inbox.id, &by_inbox.subject));
+    let list = ListInboxItemsRequest::default();
+    assert_eq!(inbox.list_inbox_items(list).await.unwrap().into_inner().inbox_items, [item]);
 
     // A definition that targets site contacts silences the default; the delivery list says why.
     let definition = NotificationDefinition {
@@ -445,6 +491,8 @@ async fn an_important_user_is_never_treated_like_any_other() {
         && d.reason() == DeliveryReason::SuppressedByDefinition
         && d.other_definition_id == definition.id));
     assert_eq!(smtp.mails().len(), 1);
+    let list = ListInboxItemsRequest::default();
+    assert_eq!(inbox.list_inbox_items(list).await.unwrap().into_inner().inbox_items.len(), 1);
 
     // 6. The popups of an agent who opens that ticket, or a draft for that user.
     let me = Who::agent(agent.id.parse().unwrap());
