@@ -85,7 +85,7 @@ async fn world(processes: &Processes, smtp: &SmtpServer) -> String {
 async fn kill_one(processes: &mut Processes, cycle: usize) {
     let (pause, victim, replica) = {
         let mut random = rand::rng();
-        (random.random_range(100..600), random.random_range(0..4), random.random_range(0..REPLICAS))
+        (random.random_range(100..400), random.random_range(0..4), random.random_range(0..REPLICAS))
     };
     tokio::time::sleep(Duration::from_millis(pause)).await;
     if victim == SERVICES.len() {

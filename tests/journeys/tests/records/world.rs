@@ -17,10 +17,13 @@ use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use crate::Entry;
+use crate::{Entry, entry};
 
 const HOMES: [(&str, &str); 3] =
     [("directory", "directory"), ("ticket_rule", "ticket-rule"), ("notification", "notification")];
+
+/// The package, the record, what it is known as, and what it has beside a name.
+type Known = (&'static str, &'static str, &'static str, Vec<(&'static str, Value)>);
 
 pub(crate) struct World {
     pub(crate) suite: Suite,
@@ -104,9 +107,9 @@ impl World {
             let record = answer.get_field_by_name(field).unwrap().as_message().unwrap().clone();
             self.know(record_type, &record);
         }
-        let none = || Vec::<(&str, Value)>::new();
+        let none = Vec::new;
         let email = |what: &str| text(format!("{what}{seed}@known.example"));
-        let others: [(&str, &str, &str, Vec<(&str, Value)>); 13] = [
+        let others: [Known; 13] = [
             ("directory", "Relationship", "relationship", vec![("entity", Value::EnumNumber(1))]),
             ("directory", "Relationship", "relationship of users", vec![("entity", Value::EnumNumber(2))]),
             ("directory", "UserRole", "user_role", none()),
@@ -128,7 +131,7 @@ impl World {
             ),
         ];
         for (package, record, known_as, fields) in others {
-            let entry = Entry { package, record, many: "", without: &[], together: &[] };
+            let entry = entry(package, record, "");
             let mut new = DynamicMessage::new(entry.message());
             for (field, value) in fields {
                 new.set_field_by_name(field, value);
