@@ -60,6 +60,12 @@ pub enum Error {
         /// The permission.
         permission: String,
     },
+    /// A role given or taken would change who is important.
+    #[error("this changes who is important, for which you need {permission}")]
+    ImportanceNotHeld {
+        /// The permission.
+        permission: String,
+    },
     /// No method and no field of the suite uses these permissions.
     #[error("{}", unknown(.permissions))]
     PermissionUnknown {
@@ -115,6 +121,14 @@ pub enum Error {
     /// There is no key to sign tokens with, or it was revoked.
     #[error("there is no signing key that is not revoked: configure one")]
     SigningKeyMissing,
+    /// The key to revoke is the one that signs now.
+    #[error(
+        "the key {kid} signs the tokens of this service: give the services another key first, then revoke this one"
+    )]
+    SigningKeyInUse {
+        /// The key.
+        kid: String,
+    },
 }
 
 /// A name that is no permission's.
@@ -141,7 +155,7 @@ impl Failure for Error {
             | Self::UserOfOtherCustomer { .. }
             | Self::PermissionUnknown { .. }
             | Self::AgentNotInTeam { .. } => Code::InvalidArgument,
-            Self::GrantNotHeld { .. } => Code::PermissionDenied,
+            Self::GrantNotHeld { .. } | Self::ImportanceNotHeld { .. } => Code::PermissionDenied,
             Self::ReferenceInactive { .. }
             | Self::SiteIsMain { .. }
             | Self::ParentDeleted { .. }
@@ -150,7 +164,8 @@ impl Failure for Error {
             | Self::SubjectInactive { .. }
             | Self::WebAccessNone { .. }
             | Self::ScopeTooWide { .. }
-            | Self::SigningKeyMissing => Code::FailedPrecondition,
+            | Self::SigningKeyMissing
+            | Self::SigningKeyInUse { .. } => Code::FailedPrecondition,
         }
     }
 
@@ -161,7 +176,7 @@ impl Failure for Error {
             Self::SiteOfOtherCustomer { .. } => Reason::SiteOfOtherCustomer,
             Self::ParentDeleted { .. } => Reason::ParentDeleted,
             Self::UserOfOtherCustomer { .. } => Reason::UserOfOtherCustomer,
-            Self::GrantNotHeld { .. } => Reason::GrantNotHeld,
+            Self::GrantNotHeld { .. } | Self::ImportanceNotHeld { .. } => Reason::GrantNotHeld,
             Self::PermissionUnknown { .. } => Reason::PermissionUnknown,
             Self::UserLinkedToOtherAgent { .. } => Reason::UserLinkedToOtherAgent,
             Self::LoginNameRequired { .. } => Reason::LoginNameRequired,
@@ -170,6 +185,7 @@ impl Failure for Error {
             Self::WebAccessNone { .. } => Reason::WebAccessNone,
             Self::ScopeTooWide { .. } => Reason::ScopeTooWide,
             Self::SigningKeyMissing => Reason::SigningKeyMissing,
+            Self::SigningKeyInUse { .. } => Reason::SigningKeyInUse,
         }
     }
 
@@ -181,7 +197,9 @@ impl Failure for Error {
             Self::UserOfOtherCustomer { field, id, customer_id } => {
                 vec![("field", field.clone()), ("id", id.clone()), ("customer_id", customer_id.clone())]
             }
-            Self::GrantNotHeld { permission } => vec![("permission", permission.clone())],
+            Self::GrantNotHeld { permission } | Self::ImportanceNotHeld { permission } => {
+                vec![("permission", permission.clone())]
+            }
             // Of several, the first; the fields at fault name them all.
             Self::PermissionUnknown { permissions } => permissions
                 .iter()
@@ -208,6 +226,7 @@ impl Failure for Error {
                 vec![("subject_id", subject_id.clone()), ("permission", permission.clone())]
             }
             Self::SigningKeyMissing => Vec::new(),
+            Self::SigningKeyInUse { kid } => vec![("kid", kid.clone())],
         }
     }
 
@@ -227,6 +246,94 @@ impl Failure for Error {
                 violations
             }
             _ => Violations::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use concierge_proto::{CallerKind, Permission};
+    use concierge_runtime::Error as Common;
+
+    use super::*;
+
+    const ID: &str = "0195e0c4-7a1c-7d3e-9b0a-3f1f6f0c2a11";
+
+    /// The sentence in quotes that stands before a reason in the contract.
+    fn example(reason: Reason) -> String {
+        let contract = include_str!("../../../proto/concierge/error/v1/reason.proto");
+        let (before, _) = contract.split_once(&format!("  {} = ", reason.as_str_name())).unwrap();
+        let comment = before.rsplit("\n\n").next().unwrap().rsplit(";\n").next().unwrap();
+        let comment: Vec<&str> = comment.lines().map(|line| line.trim().trim_start_matches("// ")).collect();
+        let comment = comment.join(" ");
+        comment.trim().strip_suffix('"').unwrap().rsplit_once('"').unwrap().1.to_owned()
+    }
+
+    fn check(failure: &dyn Failure) {
+        assert_eq!(failure.to_string(), example(failure.reason()), "{:?}", failure.reason());
+    }
+
+    #[test]
+    fn the_contracts_examples_are_what_is_said() {
+        let (id, field) = (|| ID.to_owned(), |field: &str| field.to_owned());
+        let unknown =
+            UnknownPermission { field: field("agent_role.permissions[2]"), permission: "customer.read".into() };
+        for failure in [
+            Error::SiteIsMain { id: id(), customer_id: id() },
+            Error::SiteOfOtherCustomer { field: field("site_id"), id: id(), customer_id: id() },
+            Error::ParentDeleted { record_type: "customer", id: id() },
+            Error::ReferenceInactive { field: field("site_id"), record_type: "site", id: id() },
+            Error::UserOfOtherCustomer { field: field("user_id"), id: id(), customer_id: id() },
+            Error::GrantNotHeld { permission: "tokens.write".into() },
+            Error::PermissionUnknown { permissions: vec![unknown] },
+            Error::UserLinkedToOtherAgent { id: id(), agent_id: id() },
+            Error::LoginNameRequired { id: id() },
+            Error::AgentNotInTeam { field: field("team.lead_agent_id"), id: id(), team_id: id() },
+            Error::SubjectInactive { subject_id: id(), inactive: "customer" },
+            Error::WebAccessNone { subject_id: id() },
+            Error::ScopeTooWide { subject_id: id(), permission: "rules.write".into() },
+            Error::SigningKeyMissing,
+            Error::SigningKeyInUse { kid: "3f1f6f0c2a11d09b".into() },
+        ] {
+            check(&failure);
+        }
+    }
+
+    #[test]
+    fn the_contracts_examples_are_what_every_service_says() {
+        let taken = |reason, field: &str| Common::Taken { reason, field: field.to_owned() };
+        let important = Permission::named("importance.write").unwrap();
+        let mut invalid = Violations::one("customer.name", "must not be empty");
+        invalid.add("customer.currency", "must be an ISO 4217 code such as EUR");
+        for failure in [
+            Common::Invalid(invalid),
+            Common::PermissionMissing { permission: important, field: Some("customer.important".to_owned()) },
+            Common::KindRefused { kind: CallerKind::User },
+            Common::OnBehalfOfRefused,
+            Common::NotFound { record_type: "customer", id: ID.to_owned() },
+            Common::because(Reason::ReferenceNotFound, "user.site_id", format!("there is no live site {ID}")),
+            Common::StaleEtag { record_type: "customer", id: ID.to_owned() },
+            Common::Deleted { record_type: "customer", id: ID.to_owned() },
+            Common::NotDeleted { record_type: "customer", id: ID.to_owned() },
+            Common::InUse { record_type: "relationship", id: ID.to_owned(), by: "customer", count: 1 },
+            Common::RequestIdReused,
+            Common::Conflict,
+            Common::DeadlineExceeded,
+            Common::Cancelled,
+            Common::Overloaded,
+            Common::DatabaseUnavailable,
+            Common::UpstreamUnavailable { service: "ticket-rule" },
+            Common::ShuttingDown,
+            Common::internal("whatever"),
+            Common::TooLarge { limit: 4 << 20 },
+            Common::UnknownEncoding,
+            Common::Malformed { expected: "CreateCustomerRequest" },
+            taken(Reason::NameTaken, "relationship.name"),
+            taken(Reason::EmailTaken, "user.emails[0]"),
+            taken(Reason::ExternalIdTaken, "customer.external_id"),
+            taken(Reason::LoginNameTaken, "user.login_name"),
+        ] {
+            check(&failure);
         }
     }
 }

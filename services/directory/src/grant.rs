@@ -1,12 +1,14 @@
 //! What a caller may grant: only permissions that exist, and only those it holds.
 
 use concierge_proto::{Permission, PermissionSet};
-use concierge_runtime::Error;
+use concierge_runtime::{Error, Tx};
 
 use crate::error::UnknownPermission;
 
 /// What stands for every permission.
 pub(crate) const ALL: &str = "*";
+/// What it takes to say who is important.
+const IMPORTANCE: &str = "importance.write";
 
 /// Refuses names that are no permission's, all of them at once. `names` come with the field that names them.
 pub(crate) fn known<'a>(names: impl IntoIterator<Item = (String, &'a str)>) -> Result<(), Error> {
@@ -29,6 +31,19 @@ pub(crate) fn held<'a>(holds: PermissionSet, names: impl IntoIterator<Item = &'a
 /// The first of the names that is not among those held.
 pub(crate) fn first_missing<'a>(holds: PermissionSet, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     names.into_iter().find(|name| !holds.covers(PermissionSet::of([*name]))).map(str::to_owned)
+}
+
+/// Whether the caller may say who is important.
+pub(crate) fn holds_importance(tx: &Tx) -> bool {
+    Permission::named(IMPORTANCE).is_none_or(|permission| tx.call.permissions().holds(permission))
+}
+
+/// Refuses to change who is important by a role to callers who could not do it by a user's own flag.
+pub(crate) fn importance(tx: &Tx) -> Result<(), Error> {
+    if holds_importance(tx) {
+        return Ok(());
+    }
+    Err(crate::Error::ImportanceNotHeld { permission: IMPORTANCE.to_owned() }.into())
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ impl AccessService for Directory {
     }
 
     async fn revoke_tokens(&self, request: Request<RevokeTokensRequest>) -> Answer<RevokeTokensResponse> {
-        self.service.write(request, |tx, request| Box::pin(revoke::revoke(tx, request))).await
+        let host = self.host.clone();
+        self.service.write(request, move |tx, request| Box::pin(revoke::revoke(tx, host, request))).await
     }
 
     async fn list_signing_keys(&self, _: Request<ListSigningKeysRequest>) -> Answer<ListSigningKeysResponse> {

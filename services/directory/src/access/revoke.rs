@@ -4,12 +4,21 @@ use concierge_proto::directory::{RevocationTarget, RevokeTokensRequest, RevokeTo
 use concierge_proto::event::Revocation;
 use concierge_proto::record::{datetime, timestamp};
 use concierge_runtime::auth::LONGEST_LIFE;
+use concierge_runtime::program::Host;
 use concierge_runtime::{Error, Tx};
 use uuid::Uuid;
 
 /// Takes back what was issued until now. The target need not exist.
-pub(super) async fn revoke(tx: &mut Tx, request: RevokeTokensRequest) -> Result<RevokeTokensResponse, Error> {
+pub(super) async fn revoke(
+    tx: &mut Tx,
+    host: Host,
+    request: RevokeTokensRequest,
+) -> Result<RevokeTokensResponse, Error> {
     let target = request.target();
+    // Nobody would get in any more, also not whoever could mend it: another key signs first.
+    if target == RevocationTarget::Key && request.target_id == host.signer.key_id() {
+        return Err(crate::Error::SigningKeyInUse { kid: request.target_id }.into());
+    }
     let mut revocation = Revocation { why: request.comment, ..Revocation::default() };
     match target {
         // Agents and users are named by UUIDs, in one form; services by names.

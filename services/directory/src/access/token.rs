@@ -7,11 +7,15 @@ use concierge_proto::{CallerKind, Violations};
 use concierge_runtime::auth::{Audience, Claims, LONGEST_LIFE, ScopeClaim};
 use concierge_runtime::program::Host;
 use concierge_runtime::{Error, Tx};
+use uuid::Uuid;
 
 use super::{scope, subject};
+use crate::grant::ALL;
 
 /// Every service of the suite.
 const SERVICES: [&str; 3] = ["directory", "ticket-rule", "notification"];
+/// What no token of a service made here holds: nothing deactivates a service, so it would renew itself for ever.
+const TO_RENEW: &str = "tokens.write";
 
 /// Issues a token, if its subject may have it and the caller may give it.
 pub(super) async fn create(tx: &mut Tx, host: Host, request: CreateTokenRequest) -> Result<CreateTokenResponse, Error> {
@@ -61,10 +65,7 @@ fn check(request: &CreateTokenRequest) -> Result<(), Error> {
     let mut violations = Violations::default();
     match request.kind() {
         CallerKind::Agent | CallerKind::User => {}
-        CallerKind::Service if request.scope.is_empty() => {
-            violations.add("scope", "must be given for a service, which has no roles");
-        }
-        CallerKind::Service => {}
+        CallerKind::Service => check_service(request, &mut violations),
         CallerKind::ApiClient | CallerKind::Unspecified => {
             violations.add("kind", "must be one of AGENT, USER, SERVICE: no other kind gets its tokens here");
         }
@@ -73,6 +74,27 @@ fn check(request: &CreateTokenRequest) -> Result<(), Error> {
         violations.add(format!("audience[{index}]"), format!("{name} is none of {}", SERVICES.join(", ")));
     }
     if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
+}
+
+/// A program that somebody else starts, with a name of its own.
+fn check_service(request: &CreateTokenRequest, violations: &mut Violations) {
+    let name = request.subject_id.as_str();
+    if SERVICES.contains(&name) {
+        violations.add("subject_id", format!("cannot be {name}, a service of the suite, which signs its own tokens"));
+    } else if name.parse::<Uuid>().is_ok() {
+        violations.add("subject_id", "must be the name of a service, not an id, which is an agent's or a user's");
+    }
+    if request.scope.is_empty() {
+        violations.add("scope", "must be given for a service, which has no roles");
+    }
+    for (index, granted) in request.scope.iter().enumerate() {
+        let field = || format!("scope[{index}]");
+        match granted.as_str() {
+            TO_RENEW => violations.add(field(), "cannot be tokens.write: the token of a service cannot renew itself"),
+            ALL => violations.add(field(), "cannot be * for a service, because that includes tokens.write"),
+            _ => {}
+        }
+    }
 }
 
 /// When the token ends: tokens count whole seconds, so up to one more than asked for, as long as no token lives longer

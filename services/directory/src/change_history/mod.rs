@@ -20,6 +20,9 @@ use uuid::Uuid;
 use crate::Directory;
 use store::Names;
 
+/// So many changes are read at once where those before had nothing that the caller may read.
+const MORE: u16 = 1000;
+
 /// The package whose records these are.
 const PACKAGE: &str = "concierge.directory.v1";
 
@@ -35,7 +38,7 @@ impl ChangeHistoryService for Directory {
 }
 
 impl Directory {
-    /// Three round trips: the changes, the names of agents and of users among the actors.
+    /// Two round trips: the changes, the names of the actors; more only where much may not be read.
     async fn changes(&self, request: &ListChangesRequest) -> Result<ListChangesResponse, Error> {
         let mut violations = Violations::default();
         let time = |time: &Option<prost_types::Timestamp>| time.as_ref().and_then(datetime);
@@ -68,7 +71,7 @@ impl Directory {
                 _ => return Err(QueryErrors::from(PageTokenError::Outdated).into()),
             },
         };
-        let limit = page_size(request.page_size);
+        let limit = usize::from(page_size(request.page_size));
         let wanted = Wanted {
             record_type: given(&request.record_type),
             record_id: request.record_id.parse().ok(),
@@ -77,12 +80,11 @@ impl Directory {
             from,
             until,
             older_than,
-            limit: limit + 1,
+            limit: page_size(request.page_size) + 1,
         };
-        let permissions = self.permissions()?;
-        let mut entries = history::list(self.service.pool(), PACKAGE, &wanted, permissions).await?;
-        let more = entries.len() > usize::from(limit);
-        entries.truncate(limit.into());
+        let mut entries = self.readable(wanted, limit + 1).await?;
+        let more = entries.len() > limit;
+        entries.truncate(limit);
         let next_page_token = match entries.last() {
             Some(last) if more => tokens.seal(fingerprint, &[Value::Time(last.time), Value::Int(last.seq)]),
             _ => String::new(),
@@ -90,6 +92,21 @@ impl Directory {
         let names = store::names(self.service.pool(), &ids(&entries)).await?;
         let changes = entries.into_iter().map(|entry| self.change(entry, &names)).collect();
         Ok(ListChangesResponse { changes, next_page_token })
+    }
+
+    /// The first changes of which the caller may read anything, so many or more, or all that there are.
+    async fn readable(&self, mut wanted: Wanted<'_>, least: usize) -> Result<Vec<Entry>, Error> {
+        let mut found = Vec::new();
+        loop {
+            let entries = history::list(self.service.pool(), PACKAGE, &wanted, self.permissions()?).await?;
+            let ended = entries.len() < usize::from(wanted.limit);
+            wanted.older_than = entries.last().map(|entry| (entry.time, entry.seq));
+            wanted.limit = MORE;
+            found.extend(entries.into_iter().filter_map(readable));
+            if ended || found.len() >= least {
+                return Ok(found);
+            }
+        }
     }
 
     /// One round trip.
@@ -151,6 +168,16 @@ impl Directory {
             fields: fields.collect(),
         }
     }
+}
+
+/// A change without what the caller may not read: that a switch was turned tells how it stands. Nothing of an update
+/// that was of nothing else.
+fn readable(mut entry: Entry) -> Option<Entry> {
+    let changed = entry.fields.len();
+    entry.fields.retain(|field| !field.hidden);
+    let nothing_left = entry.fields.is_empty() && changed > 0;
+    let is_update = entry.operation == i32::from(ChangeOperation::Update);
+    (!(is_update && nothing_left)).then_some(entry)
 }
 
 /// The type of record of that name, or a violation.

@@ -7,7 +7,7 @@ use concierge_runtime::{Error, Tx};
 use uuid::Uuid;
 
 /// As addresses are compared. They are ASCII by the contract's rules.
-fn folded(email: &str) -> String {
+pub(super) fn folded(email: &str) -> String {
     email.to_ascii_lowercase()
 }
 
@@ -22,7 +22,7 @@ pub(super) fn check_distinct(emails: &[String]) -> Result<(), Error> {
     if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
 }
 
-fn held(user: Option<&User>) -> Vec<String> {
+pub(super) fn held(user: Option<&User>) -> Vec<String> {
     let live = user.filter(|u| u.delete_time().is_none());
     // In one order everywhere: two users who take each other's addresses must not wait for each other.
     let mut emails: Vec<String> = live.map(|u| u.emails.iter().map(|e| folded(e)).collect()).unwrap_or_default();

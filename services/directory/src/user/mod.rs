@@ -4,11 +4,13 @@ mod access;
 mod batch;
 mod effective;
 mod emails;
+mod logins;
 mod move_user;
 mod overview;
 mod search;
 mod search_sql;
 mod store;
+mod undelete;
 
 use concierge_proto::directory::user_service_server::UserService;
 use concierge_proto::directory::{
@@ -43,7 +45,7 @@ impl UserService for Directory {
     }
 
     async fn undelete_user(&self, request: Request<UndeleteUserRequest>) -> Answer<UndeleteUserResponse> {
-        self.service.undelete::<Users, _>(request).await
+        self.service.write(request, |tx, request| Box::pin(undelete::undelete(tx, request))).await
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Answer<ListUsersResponse> {

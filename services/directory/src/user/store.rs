@@ -1,17 +1,19 @@
 //! Users as a table.
 
 use concierge_model::search::SearchText;
+use concierge_proto::Record as _;
 use concierge_proto::directory::{RelationshipEntity, User};
 use concierge_proto::error::Reason;
-use concierge_proto::{Permission, Record as _};
 use concierge_runtime::resource::{Reference, Unique};
 use concierge_runtime::{Error, Gathered, Resource, Tx};
 use uuid::Uuid;
 
-use super::{access, emails};
+use super::{access, emails, logins};
+use crate::grant;
 use crate::relationship;
 use crate::site::Sites;
 use crate::site_contact;
+use crate::user_role::UserRoles;
 
 /// The table of users. `user_search` and `user_names` follow it by triggers.
 #[derive(Clone, Copy, Debug)]
@@ -56,15 +58,17 @@ impl Resource for Users {
         found.take(emails::check_distinct(&after.emails))?;
         let known = before.map_or(&[][..], |b| &b.relationship_ids[..]);
         let field = "user.relationship_ids";
-        let entity = RelationshipEntity::User;
+let entity = RelationshipEntity::User;
         found.take(relationship::check_entity(tx, entity, field, known, &after.relationship_ids).await)?;
         found.refuse()?;
-        check_grants(tx, before, after).await?;
+        let known = before.map_or(&[][..], |b| &b.role_ids[..]);
+        check_importance(tx, differing(known, &after.role_ids)).await?;
         check_login_name(tx, before, after).await
     }
 
     async fn stored(tx: &mut Tx, before: Option<&User>, after: &User) -> Result<(), Error> {
         emails::keep(tx, before, after).await?;
+        logins::check(tx, before, after).await?;
         let Some(before) = before else { return Ok(()) };
         access::take_away(tx, before, after).await?;
         if before.customer_id != after.customer_id {
@@ -80,6 +84,8 @@ impl Resource for Users {
         if site.is_none_or(|site| site.delete_time().is_some()) {
             return Err(crate::Error::ParentDeleted { record_type: "site", id: user.site_id.clone() }.into());
         }
+        // What it has by its roles it has again.
+        check_importance(tx, differing(&[], &user.role_ids)).await?;
         // Its agent may have got another user meanwhile.
         check_login_name(tx, None, user).await
     }
@@ -94,26 +100,23 @@ async fn customer_of(tx: &mut Tx, site_id: &str) -> Result<String, Error> {
     Ok(customer.map(|id| id.to_string()).unwrap_or_default())
 }
 
-/// Nobody makes a user important by a role who could not do it by the user's own flag.
-async fn check_grants(tx: &mut Tx, before: Option<&User>, after: &User) -> Result<(), Error> {
-    let Some(importance) = Permission::named("importance.write") else { return Ok(()) };
-    if tx.call.permissions().holds(importance) {
+/// The ids that are in one of both only.
+fn differing(before: &[String], after: &[String]) -> Vec<Uuid> {
+    let given = after.iter().filter(|id| !before.contains(id));
+    let taken = before.iter().filter(|id| !after.contains(id));
+    given.chain(taken).flat_map(|id| id.parse()).collect()
+}
+
+/// Nobody changes by roles given or taken who is important, who could not do it by a user's own flag. One round trip,
+/// none for those who may.
+async fn check_importance(tx: &mut Tx, roles: Vec<Uuid>) -> Result<(), Error> {
+    if roles.is_empty() || grant::holds_importance(tx) {
         return Ok(());
     }
-    let is_new = |id: &&String| !before.is_some_and(|b| b.role_ids.contains(id));
-    let given: Vec<Uuid> = after.role_ids.iter().filter(is_new).flat_map(|id| id.parse()).collect();
-    if given.is_empty() {
-        return Ok(());
-    }
-    // Their rows are locked by the check of references: none becomes important before this is committed.
-    let important: bool = sqlx::query_scalar("select exists (select from user_roles where id = any($1) and important)")
-        .bind(given)
-        .fetch_one(tx.conn().await?)
-        .await?;
-    if !important {
-        return Ok(());
-    }
-    Err(crate::Error::GrantNotHeld { permission: importance.name().to_owned() }.into())
+    // None becomes important, or stops being so, before this is committed.
+    let roles = tx.share::<UserRoles>(&roles).await?;
+    let matters = roles.iter().any(|role| role.important && role.delete_time.is_none());
+    if matters { grant::importance(tx) } else { Ok(()) }
 }
 
 /// An agent with several users has a login name on each of them: otherwise nobody could tell whom it logs in as.

@@ -1,6 +1,5 @@
 //! One role more or less for a user.
 
-use concierge_proto::Permission;
 use concierge_proto::directory::{
     AssignUserRoleRequest, AssignUserRoleResponse, UnassignUserRoleRequest, UnassignUserRoleResponse,
 };
@@ -13,8 +12,8 @@ use crate::user::Users;
 /// So many roles a user can have; the contract's `max_items` of its roles.
 const MOST: usize = 100;
 
-/// Gives a role; a user that has it already is answered unchanged. The caller cannot give importance without being
-/// allowed to: the user's own hook checks what changed.
+/// Gives a role; a user that has it already is answered unchanged. Nobody gives importance who may not: the user's own
+/// hook checks what changed.
 pub(super) async fn assign(tx: &mut Tx, request: AssignUserRoleRequest) -> Result<AssignUserRoleResponse, Error> {
     let before = tx.get_for_update::<Users>(&request.user_id).await?;
     tx.check_etag(&before, &request.etag)?;
@@ -35,16 +34,13 @@ pub(super) async fn assign(tx: &mut Tx, request: AssignUserRoleRequest) -> Resul
     if role.delete_time.is_some() {
         return Err(unknown());
     }
-    let importance = Permission::named("importance.write");
-    if role.important && importance.is_some_and(|p| !tx.call.permissions().holds(p)) {
-        return Err(crate::Error::GrantNotHeld { permission: "importance.write".to_owned() }.into());
-    }
     let mut after = before.clone();
     after.role_ids.push(request.role_id);
     Ok(tx.change::<Users>(before, after).await?.into())
 }
 
-/// Takes a role; a user that does not have it is answered unchanged. The user's own hook revokes its tokens.
+/// Takes a role; a user that does not have it is answered unchanged. The user's own hooks check that the caller may, and
+/// revoke the user's tokens.
 pub(super) async fn unassign(tx: &mut Tx, request: UnassignUserRoleRequest) -> Result<UnassignUserRoleResponse, Error> {
     let before = tx.get_for_update::<Users>(&request.user_id).await?;
     tx.check_etag(&before, &request.etag)?;

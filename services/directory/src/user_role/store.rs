@@ -6,6 +6,8 @@ use concierge_runtime::resource::{Child, Unique};
 use concierge_runtime::{Error, Resource, Tx};
 use uuid::Uuid;
 
+use crate::grant;
+
 /// The table of user roles.
 #[derive(Clone, Copy, Debug)]
 pub struct UserRoles;
@@ -17,6 +19,15 @@ impl Resource for UserRoles {
     const CHILDREN: &'static [Child] = &[Child { record_type: "user", table: "users", column: "role_ids", many: true }];
     const UNIQUE: &'static [Unique] =
         &[Unique { constraint: "user_roles_name", field: "name", reason: Reason::NameTaken }];
+
+    /// A user that comes back comes without the roles deleted meanwhile, so this too can take importance.
+    async fn check_delete(tx: &mut Tx, role: &UserRole) -> Result<(), Error> {
+        if role.important { grant::importance(tx) } else { Ok(()) }
+    }
+
+    async fn check_undelete(tx: &mut Tx, role: &UserRole) -> Result<(), Error> {
+        if role.important { grant::importance(tx) } else { Ok(()) }
+    }
 
     /// Lowered access leaves some users without any: their tokens are taken away.
     async fn stored(tx: &mut Tx, before: Option<&UserRole>, after: &UserRole) -> Result<(), Error> {

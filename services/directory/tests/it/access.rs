@@ -1,6 +1,6 @@
 //! `AccessService`.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -200,12 +200,12 @@ async fn nobody_puts_into_a_token_what_they_do_not_hold() {
     desk.limit(&["tokens.write", "customers.read", "users.read"]);
     let made = create(&desk, token_for(CallerKind::Agent, &ann.id)).await.unwrap();
     assert_eq!(made.scope, ["customers.read", "tokens.write", "users.read"]);
-    for scope in [&["rules.write"][..], &["*"]] {
-        for request in [token_for(CallerKind::Agent, &ann.id), token_for(CallerKind::Service, "replay")] {
-            let status = create(&desk, with_scope(request, scope)).await.unwrap_err();
-            assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "GRANT_NOT_HELD"));
-            assert_eq!(metadata(&status, "permission"), scope[0]);
-        }
+    let (agent, service) = (token_for(CallerKind::Agent, &ann.id), token_for(CallerKind::Service, "replay"));
+    for (request, scope) in [(&agent, "rules.write"), (&agent, "*"), (&service, "rules.write")] {
+        let request = CreateTokenRequest { request_id: request_id(), ..request.clone() };
+        let status = create(&desk, with_scope(request, &[scope])).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "GRANT_NOT_HELD"));
+        assert_eq!(metadata(&status, "permission"), scope);
     }
     let too_wide = with_scope(token_for(CallerKind::Agent, &bob.id), &["users.read"]);
     assert_eq!(reason(&create(&desk, too_wide).await.unwrap_err()), "SCOPE_TOO_WIDE");
@@ -240,6 +240,29 @@ async fn refuses_kinds_lifetimes_and_audiences_that_are_not_given() {
             assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RECORD_NOT_FOUND"));
         }
     }
+}
+
+#[tokio::test]
+async fn the_token_of_a_service_cannot_renew_itself_nor_pass_for_somebody_else() {
+    let desk = Desk::open().await;
+    let (_, site) = desk.customer("Example Ltd").await;
+    let ann = desk.user(&site, "Ann Lee").await;
+    let bare = ann.id.replace('-', "");
+    for (name, scope, field) in [
+        ("backend", &["customers.read", "tokens.write"][..], "scope[1]"),
+        ("backend", &["*"], "scope[0]"),
+        ("directory", &["customers.read"], "subject_id"),
+        ("ticket-rule", &["customers.read"], "subject_id"),
+        ("notification", &["customers.read"], "subject_id"),
+        (&ann.id, &["customers.read"], "subject_id"),
+        (&bare, &["customers.read"], "subject_id"),
+    ] {
+        let status = create(&desk, with_scope(token_for(CallerKind::Service, name), scope)).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "INVALID_FIELD"), "{name}");
+        assert_eq!(fields(&status), [field], "{name}");
+    }
+    let own = with_scope(token_for(CallerKind::Service, "backend"), &["customers.read", "tickets.write"]);
+    assert_eq!(create(&desk, own).await.unwrap().scope, ["customers.read", "tickets.write"]);
 }
 
 #[tokio::test]
@@ -412,14 +435,31 @@ async fn every_replica_of_another_service_refuses_a_revoked_token_within_a_secon
     }
 }
 
+/// A key that the directory trusts and does not sign with, as the one before a rotation.
+fn other_key() -> Signer {
+    Signer::from_pem(&Signer::generate([8; 32]), ISSUER).unwrap()
+}
+
+fn trust(desk: &mut Desk, key: &Signer) {
+    desk.suite.service("directory").host.keys.learn([key.public_key().clone()]);
+}
+
+async fn signing_keys(desk: &Desk) -> Vec<String> {
+    let mut anybody = AccessServiceClient::new(desk.suite.anonymous("directory"));
+    let told = anybody.list_signing_keys(ListSigningKeysRequest {}).await.unwrap().into_inner();
+    told.keys.into_iter().map(|key| key.kid).collect()
+}
+
 #[tokio::test]
 async fn a_revoked_key_stays_revoked_after_a_restart_and_a_clean_up() {
     let mut desk = Desk::open().await;
     let (customer, _) = desk.customer("Example Ltd").await;
-    let token = desk.suite.token("directory", &desk.who);
+    let (own, old) = (desk.suite.signer.key_id().to_owned(), other_key());
+    trust(&mut desk, &old);
+    let token = old.sign(&desk.suite.claims("directory", &desk.who));
     show(&desk, &token, &customer).await.unwrap();
-    let kid = desk.suite.signer.key_id().to_owned();
-    let told = revoke(&desk, RevocationTarget::Key, &kid).await.unwrap();
+    assert_eq!(signing_keys(&desk).await, [own.as_str(), old.key_id()]);
+    let told = revoke(&desk, RevocationTarget::Key, old.key_id()).await.unwrap();
     assert_eq!(told.expire_time, None);
     assert_eq!(refused_within_a_second(&desk, &token, &customer).await, "TOKEN_REVOKED");
 
@@ -433,30 +473,57 @@ async fn a_revoked_key_stays_revoked_after_a_restart_and_a_clean_up() {
         .unwrap();
     assert_eq!(events, 0);
     desk.suite.restart::<Directory>().await;
-    let token = desk.suite.token("directory", &desk.who);
+    trust(&mut desk, &old);
+    let token = old.sign(&desk.suite.claims("directory", &desk.who));
     assert_eq!(refused_within_a_second(&desk, &token, &customer).await, "TOKEN_REVOKED");
-    let mut anybody = AccessServiceClient::new(desk.suite.anonymous("directory"));
-    let keys = anybody.list_signing_keys(ListSigningKeysRequest {}).await.unwrap().into_inner();
-    assert!(keys.keys.is_empty());
+    assert_eq!(signing_keys(&desk).await, [own]);
+}
+
+#[tokio::test]
+async fn the_key_that_signs_is_revoked_only_once_another_has_taken_its_place() {
+    let mut desk = Desk::open().await;
+    let (customer, _) = desk.customer("Example Ltd").await;
+    let old = Arc::clone(&desk.suite.signer);
+    let status = revoke(&desk, RevocationTarget::Key, old.key_id()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "SIGNING_KEY_IN_USE"));
+    assert_eq!(metadata(&status, "kid"), old.key_id());
+    let before = old.sign(&desk.suite.claims("directory", &desk.who));
+    show(&desk, &before, &customer).await.unwrap();
+
+    // As a rotation goes: the new key signs, the old one is trusted until its last token has expired, or leaked.
+    desk.suite.signer = Arc::new(other_key());
+    desk.suite.restart::<Directory>().await;
+    trust(&mut desk, &old);
+    show(&desk, &before, &customer).await.unwrap();
+    revoke(&desk, RevocationTarget::Key, old.key_id()).await.unwrap();
+    assert_eq!(refused_within_a_second(&desk, &before, &customer).await, "TOKEN_REVOKED");
+    assert_eq!(signing_keys(&desk).await, [desk.suite.signer.key_id()]);
+    let ann = desk.agent("Ann Lee", &[]).await;
+    create(&desk, token_for(CallerKind::Agent, &ann.id)).await.unwrap();
 }
 
 #[tokio::test]
 async fn nobody_gets_a_token_signed_with_a_revoked_key() {
     let mut desk = Desk::open().await;
-    // Another key that the directory trusts, as while keys are rotated.
-    let other = Signer::from_pem(&Signer::generate([8; 32]), ISSUER).unwrap();
-    let host = &desk.suite.service("directory").host;
-    host.keys.learn([other.public_key().clone()]);
-    let signing_key = host.signer.key_id().to_owned();
-    let token = other.sign(&desk.suite.claims("directory", &desk.who));
+    // A replica that has the new key already revokes the one that this replica still signs with.
     let ann = desk.agent("Ann Lee", &[]).await;
+    let old = Arc::clone(&desk.suite.signer);
+    desk.suite.signer = Arc::new(other_key());
+    let replica = desk.suite.replica::<Directory>().await;
+    let new = Arc::clone(&desk.suite.signer);
+    trust(&mut desk, &new);
     let ask = async || {
-        let mut request = Request::new(token_for(CallerKind::Agent, &ann.id));
-        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-        AccessServiceClient::new(desk.suite.channel("directory")).create_token(request).await
+        let api = desk.suite.api("directory", &desk.who);
+        AccessServiceClient::new(api).create_token(token_for(CallerKind::Agent, &ann.id)).await
     };
-    ask().await.unwrap();
-    revoke(&desk, RevocationTarget::Key, &signing_key).await.unwrap();
+    assert_eq!(ask().await.unwrap().into_inner().kid, old.key_id());
+    let request = RevokeTokensRequest {
+        target: RevocationTarget::Key.into(),
+        target_id: old.key_id().to_owned(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    AccessServiceClient::new(desk.suite.api_of(&replica, &desk.who)).revoke_tokens(request).await.unwrap();
     let until = Instant::now() + Duration::from_secs(60);
     let status = loop {
         match ask().await {

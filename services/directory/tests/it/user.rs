@@ -234,6 +234,60 @@ async fn what_a_user_gives_up_others_can_take_until_it_wants_it_back() {
 }
 
 #[tokio::test]
+async fn what_is_typed_to_log_in_names_one_user() {
+    let desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let ann = desk.user(&site, "Ann Lee").await;
+    let bob =
+        User { login_name: "Bob@Portal.example".into(), emails: vec!["bob@example.com".into()], ..at(&site, "Bob") };
+    let bob = create(&desk, bob).await.unwrap();
+    let taken = |status: Status, why: &str, field: &str| {
+        assert_eq!(told(&status), (Code::AlreadyExists, why.to_owned()));
+        assert_eq!(fields(&status), [field]);
+    };
+    let thief = User { login_name: "ANN.lee@example.com".into(), ..at(&site, "Eve") };
+    taken(create(&desk, thief.clone()).await.unwrap_err(), "LOGIN_NAME_TAKEN", "user.login_name");
+    let renamed = User { login_name: thief.login_name.clone(), ..of(&bob) };
+    taken(update(&desk, renamed, &["login_name"]).await.unwrap_err(), "LOGIN_NAME_TAKEN", "user.login_name");
+    let mails = vec!["eve@example.com".to_owned(), "bob@portal.EXAMPLE".to_owned()];
+    let other = User { emails: mails.clone(), ..at(&site, "Eve") };
+    taken(create(&desk, other).await.unwrap_err(), "EMAIL_TAKEN", "user.emails[1]");
+    let more = User { emails: mails, ..of(&ann) };
+    taken(update(&desk, more, &["emails"]).await.unwrap_err(), "EMAIL_TAKEN", "user.emails[1]");
+
+    // One's own address does as a login name, also when it is no address of one's own any more.
+    let own = User { login_name: "Ann.Lee@example.com".into(), ..of(&ann) };
+    let own = update(&desk, own, &["login_name"]).await.unwrap();
+    let moved = User { emails: vec!["ann@example.com".into()], ..of(&own) };
+    let moved = update(&desk, moved, &["emails"]).await.unwrap();
+    let heir = User { emails: vec!["ann.lee@example.com".into()], ..at(&site, "Heir") };
+    taken(create(&desk, heir.clone()).await.unwrap_err(), "EMAIL_TAKEN", "user.emails[0]");
+    // Whoever is deleted gives it up, and does not get it back while somebody else has it.
+    remove(&desk, &moved).await;
+    let heir = create(&desk, heir).await.unwrap();
+    taken(restore(&desk, &moved).await.unwrap_err(), "LOGIN_NAME_TAKEN", "user.login_name");
+    remove(&desk, &heir).await;
+    restore(&desk, &moved).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_who_want_an_address_and_a_login_name_at_once_one_gets_it() {
+    let desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    for round in 0..20 {
+        let name = format!("one{round}@example.com");
+        let by_email = User { emails: vec![name.clone()], ..at(&site, "Ann") };
+        let by_login = User { login_name: name, ..at(&site, "Bob") };
+        let (one, two) = tokio::join!(create(&desk, by_email), create(&desk, by_login));
+        match (one, two) {
+            (Ok(_), Err(status)) => assert_eq!(reason(&status), "LOGIN_NAME_TAKEN"),
+            (Err(status), Ok(_)) => assert_eq!(reason(&status), "EMAIL_TAKEN"),
+            both => panic!("{both:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_who_swap_addresses_at_once_are_answered_and_each_address_stays_with_one() {
     let desk = Desk::open().await;
     let (_, site) = desk.customer("Acme").await;
@@ -307,6 +361,8 @@ async fn an_important_role_is_given_only_by_who_may_give_importance() {
     let kept = update(&desk, with(&ann, &[&plain, &board]), &["role_ids"]).await.unwrap();
     assert_eq!(kept.role_ids.len(), 2);
     update(&desk, with(&bob, &[&plain]), &["role_ids"]).await.unwrap();
+    let status = update(&desk, with(&ann, &[&plain]), &["role_ids"]).await.unwrap_err();
+    assert_eq!(told(&status), (Code::PermissionDenied, "GRANT_NOT_HELD".to_owned()));
     desk.limit(&["users.write"]);
     let status = update(&desk, with(&bob, &[]), &["role_ids"]).await.unwrap_err();
     assert_eq!(told(&status), (Code::PermissionDenied, "PERMISSION_MISSING".to_owned()));

@@ -2,12 +2,13 @@
 
 use concierge_proto::directory::{
     AccessLevel, AssignUserRoleRequest, CreateUserRoleRequest, DeleteUserRequest, DeleteUserRoleRequest,
-    GetUserRoleRequest, UnassignUserRoleRequest, UndeleteUserRoleRequest, UpdateUserRoleRequest, User, UserRole,
+    GetEffectiveUserRequest, GetUserRequest, GetUserRoleRequest, UnassignUserRoleRequest, UndeleteUserRequest,
+    UndeleteUserRoleRequest, UpdateUserRoleRequest, User, UserRole,
 };
 use concierge_testkit::request_id;
 use tonic::{Code, Status};
 
-use crate::desk::{Desk, fields, mask, nobody, reason};
+use crate::desk::{Desk, fields, mask, metadata, nobody, reason};
 
 fn assign(user: &User, role: &UserRole) -> AssignUserRoleRequest {
     AssignUserRoleRequest {
@@ -51,6 +52,77 @@ async fn nobody_gives_importance_who_may_not() {
     desk.limit(&["users.roles.write", "users.read"]);
     let status = desk.user_roles().assign_user_role(assign(&ann, &board)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "GRANT_NOT_HELD"));
+}
+
+#[tokio::test]
+async fn nobody_takes_importance_or_brings_it_back_who_may_not() {
+    let mut desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let (ann, board) = (desk.user(&site, "Ann Lee").await, desk.user_role(board()).await);
+    let plain = desk.user_role(UserRole { name: "Plain".into(), ..Default::default() }).await;
+    let unused = desk.user_role(UserRole { name: "Unused".into(), important: true, ..Default::default() }).await;
+    for role in [&board, &plain] {
+        desk.user_roles().assign_user_role(assign(&ann, role)).await.unwrap();
+    }
+    let refused = |answer: Result<(), Status>| {
+        let status = answer.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "GRANT_NOT_HELD"));
+        assert_eq!(metadata(&status, "permission"), "importance.write");
+    };
+    let all = desk.who.clone();
+    desk.limit(&["users.roles.write", "users.write", "configuration.write"]);
+    let take = |role: &UserRole| UnassignUserRoleRequest {
+        user_id: ann.id.clone(),
+        role_id: role.id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    refused(desk.user_roles().unassign_user_role(take(&board)).await.map(drop));
+    desk.user_roles().unassign_user_role(take(&plain)).await.unwrap();
+    let remove =
+        |role: &UserRole| DeleteUserRoleRequest { id: role.id.clone(), etag: String::new(), request_id: request_id() };
+    refused(desk.user_roles().delete_user_role(remove(&unused)).await.map(drop));
+    desk.user_roles().delete_user_role(remove(&plain)).await.unwrap();
+
+    // A user that is deleted and comes back would be important again.
+    let delete = DeleteUserRequest { id: ann.id.clone(), etag: String::new(), request_id: request_id() };
+    desk.users().delete_user(delete).await.unwrap();
+    let back = || UndeleteUserRequest { id: ann.id.clone(), request_id: request_id() };
+    refused(desk.users().undelete_user(back()).await.map(drop));
+    let limited = std::mem::replace(&mut desk.who, all);
+    desk.users().undelete_user(back()).await.unwrap();
+    desk.user_roles().delete_user_role(remove(&unused)).await.unwrap();
+    desk.who = limited;
+    let back = |role: &UserRole| UndeleteUserRoleRequest { id: role.id.clone(), request_id: request_id() };
+    refused(desk.user_roles().undelete_user_role(back(&unused)).await.map(drop));
+    desk.user_roles().undelete_user_role(back(&plain)).await.unwrap();
+}
+
+#[tokio::test]
+async fn that_was_deleted_meanwhile_does_not_come_back_with_its_user() {
+    let desk = Desk::open().await;
+    let (_, site) = desk.customer("Acme").await;
+    let (ann, board) = (desk.user(&site, "Ann Lee").await, desk.user_role(board()).await);
+    let plain = desk.user_role(UserRole { name: "Plain".into(), ..Default::default() }).await;
+    for role in [&board, &plain] {
+        desk.user_roles().assign_user_role(assign(&ann, role)).await.unwrap();
+    }
+    let delete = DeleteUserRequest { id: ann.id.clone(), etag: String::new(), request_id: request_id() };
+    desk.users().delete_user(delete).await.unwrap();
+    let remove = DeleteUserRoleRequest { id: board.id.clone(), etag: String::new(), request_id: request_id() };
+    desk.user_roles().delete_user_role(remove).await.unwrap();
+    let undelete = UndeleteUserRequest { id: ann.id.clone(), request_id: request_id() };
+    let back = desk.users().undelete_user(undelete).await.unwrap().into_inner().user.unwrap();
+    assert_eq!((back.role_ids, back.delete_time), (vec![plain.id], None));
+    let stored = GetUserRequest { id: ann.id.clone() };
+    let stored = desk.users().get_user(stored).await.unwrap().into_inner().user.unwrap();
+    assert_eq!((stored.role_ids.len(), stored.etag), (1, back.etag));
+    // A role that comes back finds nobody who has it.
+    let undelete = UndeleteUserRoleRequest { id: board.id, request_id: request_id() };
+    desk.user_roles().undelete_user_role(undelete).await.unwrap();
+    let effective = GetEffectiveUserRequest { id: ann.id };
+    let effective = desk.users().get_effective_user(effective).await.unwrap().into_inner().effective_user.unwrap();
+    assert!(!effective.importance.unwrap().value);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use concierge_proto::directory::{
 };
 use concierge_testkit::request_id;
 use tonic::Status;
+use uuid::Uuid;
 
 use crate::desk::{Desk, mask, reason};
 
@@ -322,19 +323,26 @@ async fn important_users_behind_many_that_a_filter_drops_still_come_first() {
 
 #[tokio::test]
 async fn a_role_that_comes_back_makes_its_users_important_again() {
-    let desk = Desk::open().await;
+    let mut desk = Desk::open().await;
     let (_, site) = desk.customer("Acme").await;
     let role = desk.user_role(UserRole { name: "Board".into(), important: true, ..Default::default() }).await;
     desk.user(&site, "Ines Aal").await;
     let zorn = desk.user_with(&site, "Ines Zorn", |u| u.role_ids = vec![role.id.clone()]).await;
     assert_eq!(names(&desk, "ines").await, ["Ines Zorn", "Ines Aal"]);
-    // Nobody live has the role, so it can go; who has it comes back before it.
+    // Nobody live has the role, so it can go; earlier releases let who has it come back before it, and keep it.
     let delete = DeleteUserRequest { id: zorn.id.clone(), etag: String::new(), request_id: request_id() };
     desk.users().delete_user(delete).await.unwrap();
     let delete = DeleteUserRoleRequest { id: role.id.clone(), etag: String::new(), request_id: request_id() };
     desk.user_roles().delete_user_role(delete).await.unwrap();
-    let undelete = UndeleteUserRequest { id: zorn.id, request_id: request_id() };
+    let undelete = UndeleteUserRequest { id: zorn.id.clone(), request_id: request_id() };
     desk.users().undelete_user(undelete).await.unwrap();
+    let (zorn, had): (Uuid, Uuid) = (zorn.id.parse().unwrap(), role.id.parse().unwrap());
+    sqlx::query("update users set role_ids = array[$2] where id = $1")
+        .bind(zorn)
+        .bind(had)
+        .execute(&desk.suite.service("directory").database.pool)
+        .await
+        .unwrap();
     assert_eq!(names(&desk, "ines").await, ["Ines Aal", "Ines Zorn"]);
     let undelete = UndeleteUserRoleRequest { id: role.id, request_id: request_id() };
     desk.user_roles().undelete_user_role(undelete).await.unwrap();
