@@ -28,7 +28,7 @@ impl Resource for EmailSenders {
     const UNIQUE: &'static [Unique] =
         &[Unique { constraint: "email_senders_name", field: "name", reason: Reason::NameTaken }];
 
-    async fn check(_tx: &mut Tx, _before: Option<&EmailSender>, after: &mut EmailSender) -> Result<(), Error> {
+    async fn check(_tx: &mut Tx, before: Option<&EmailSender>, after: &mut EmailSender) -> Result<(), Error> {
         let mut violations = Violations::default();
         if after.security() == EmailSecurity::None {
             for (field, value) in [("username", &after.username), ("password", &after.password)] {
@@ -37,11 +37,30 @@ impl Resource for EmailSenders {
                 }
             }
         }
+        // Where it is already told to be empty, there is no more to say of it.
+        if after.security() != EmailSecurity::None && before.is_some_and(|before| takes_password_along(before, after)) {
+            violations.add(
+                "email_sender.password",
+                "must be given again, in the mask too, with a change of host, port, security, username or \
+                 ca_certificate",
+            );
+        }
         if !after.ca_certificate.is_empty() && !are_certificates(&after.ca_certificate) {
             violations.add("email_sender.ca_certificate", "must be certificates in PEM");
         }
         if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
     }
+}
+
+/// True when a stored password would go to another server, or over a connection that is trusted for other reasons, than
+/// the one that it was given for: who may change a sender must not learn its password so.
+fn takes_password_along(before: &EmailSender, after: &EmailSender) -> bool {
+    let way = |sender: &EmailSender| {
+        let EmailSender { host, port, username, ca_certificate, .. } = sender;
+        (host.clone(), *port, sender.security(), username.clone(), ca_certificate.clone())
+    };
+    // The same text sealed twice differs: what is equal was not given.
+    !before.password.is_empty() && before.password == after.password && way(before) != way(after)
 }
 
 /// A live e-mail sender, as sending e-mails needs it.

@@ -141,6 +141,59 @@ async fn credentials_without_tls_are_refused() {
 }
 
 #[tokio::test]
+async fn a_stored_password_goes_nowhere_else_without_being_given_again() {
+    let world = World::without_sender().await;
+    let thief = SmtpServer::start_with(Security::Tls).await;
+    let created = create(
+        &world,
+        EmailSender {
+            host: "mail.example.com".to_owned(),
+            security: EmailSecurity::Starttls.into(),
+            username: "desk".to_owned(),
+            password: "correct horse battery".to_owned(),
+            ..world.sender()
+        },
+    )
+    .await
+    .unwrap();
+    let theirs = EmailSender {
+        host: "localhost".to_owned(),
+        port: Some(thief.address.port().into()),
+        security: EmailSecurity::Tls.into(),
+        username: "other".to_owned(),
+        ca_certificate: thief.root.clone(),
+        etag: String::new(),
+        ..created.clone()
+    };
+    for paths in [
+        &["host", "port", "ca_certificate"][..],
+        &["host"],
+        &["port"],
+        &["security"],
+        &["username"],
+        &["ca_certificate"],
+    ] {
+        let refused = update(&world, theirs.clone(), paths).await.unwrap_err();
+        assert_eq!(
+            (refused.code(), reason(&refused), fields(&refused)),
+            (Code::InvalidArgument, "INVALID_FIELD".to_owned(), vec!["email_sender.password".to_owned()]),
+            "{paths:?}"
+        );
+    }
+    let bad = EmailSender { ca_certificate: "none".to_owned(), ..theirs.clone() };
+    let refused = update(&world, bad, &["ca_certificate"]).await.unwrap_err();
+    assert_eq!(fields(&refused), ["email_sender.password", "email_sender.ca_certificate"]);
+    // What changes nothing of the way asks for nothing.
+    let same = EmailSender { name: "Other".to_owned(), etag: String::new(), ..created };
+    update(&world, same, &["name", "host", "port", "security", "username", "ca_certificate"]).await.unwrap();
+    // With the password, or with none, it is the caller's own business.
+    let own = EmailSender { password: "correct horse battery".to_owned(), ..theirs.clone() };
+    update(&world, own, &["host", "password"]).await.unwrap();
+    update(&world, theirs.clone(), &["port", "password"]).await.unwrap();
+    update(&world, theirs, &["security", "username", "ca_certificate"]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_private_authority_is_trusted_by_the_sender_that_names_it_and_by_no_other() {
     let world = World::without_sender().await;
     let server = SmtpServer::start_with(Security::Tls).await;
