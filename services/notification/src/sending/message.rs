@@ -6,7 +6,7 @@ use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
 use lettre::{Address, Message};
 
-use super::text;
+use super::{subject, text};
 use crate::email_sender::store::Account;
 
 /// What an e-mail says, and to whom.
@@ -62,7 +62,7 @@ impl Email<'_> {
             .date(self.time.into())
             .from(from.clone())
             .to(to.clone())
-            .subject(one_line(self.subject, "the subject")?)
+            .header(subject::Subject(one_line(self.subject, "the subject")?.to_owned()))
             .header(AutoSubmitted);
         if let Some(reply_to) = reply_to {
             message = message.reply_to(reply_to);
@@ -74,7 +74,12 @@ impl Email<'_> {
 
 fn mailbox(name: &str, address: &str) -> Result<Mailbox, NotAnEmail> {
     let name = one_line(name, "the name beside an address")?;
-    let address: Address = address.parse().map_err(|_| NotAnEmail::Address(address.to_owned()))?;
+    let bad = || NotAnEmail::Address(address.to_owned());
+    // In an address nothing can be encoded: one that some programs would decode is none.
+    if address.contains(subject::ENCODED) {
+        return Err(bad());
+    }
+    let address: Address = address.parse().map_err(|_| bad())?;
     Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), address))
 }
 
@@ -157,6 +162,27 @@ mod tests {
             assert!(text.contains(header), "{header} is not in\n{text}");
         }
         assert!(text.is_ascii() && !text.contains("script"));
+    }
+
+    #[test]
+    fn text_that_looks_encoded_is_encoded_itself() {
+        let trick = "=?utf-8?q?Invoice=0d=0aBcc:_all@d.example?=";
+        let from = Account { from_name: trick.to_owned(), ..sender() };
+        for subject in [trick.to_owned(), format!("Ticket 7: {trick} {}", "more ".repeat(60)), "x".repeat(900)] {
+            let prepared = email(&subject, trick).prepare(&from).unwrap();
+            let message = String::from_utf8(prepared.bytes).unwrap();
+            let (head, _) = message.split_once("\r\n\r\n").unwrap();
+            assert!(!head.contains("Invoice=0d"), "{head}");
+            assert!(head.lines().all(|line| line.len() <= 78), "{head}");
+            let told: Vec<&str> =
+                head.lines().filter(|l| !l.starts_with(' ')).map(|l| l.split(':').next().unwrap()).collect();
+            let headers = ["Message-ID", "Date", "From", "To", "Subject", "Auto-Submitted", "Reply-To"];
+            assert_eq!(told[..headers.len()], headers);
+        }
+        let (local, domain) = ("=?utf-8?q?a=0d=0aBcc:b?=", "example.org");
+        let address = format!("{local}@{domain}");
+        let bad = Email { to_address: &address, ..email("a", "") };
+        assert!(matches!(bad.prepare(&sender()), Err(NotAnEmail::Address(_))));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod message;
 mod pace;
 mod queue;
 mod smtp;
+mod subject;
 mod text;
 mod worker;
 
