@@ -534,7 +534,11 @@ async fn an_important_user_is_never_treated_like_any_other() {
         assert_eq!(counts, [1, 0, 3, 1], "draft {draft}: {on:?}");
     }
     popups
-        .dismiss_popup(DismissPopupRequest { popup_note_id: of_customer.id, request_id: request_id() })
+        .dismiss_popup(DismissPopupRequest {
+            popup_note_id: of_customer.id,
+            request_id: request_id(),
+            text_revision: None,
+        })
         .await
         .unwrap();
     assert_eq!(kinds(&shown(&mut popups, false).await, PopupKind::Note), 2);

@@ -40,7 +40,11 @@ pub(super) async fn show(suite: &Suite, world: &World, ticket: &Ticket) -> anyho
         TicketDraft { summary: "The line again".to_owned(), user_id: world.director.id.clone(), ..Default::default() };
     let of_draft = ListPopupsRequest { draft: Some(draft), ..Default::default() };
     said(&format!("a draft for {} shows {}, too", world.director.name, list(&popups, &of_draft).await?.len()));
-    let dismissed = DismissPopupRequest { popup_note_id: of_customer.id, request_id: request_id() };
+    let dismissed = DismissPopupRequest {
+        text_revision: Some(of_customer.text_revision),
+        popup_note_id: of_customer.id,
+        request_id: request_id(),
+    };
     popups.dismiss_popup(dismissed).await.map_err(told)?;
     let left = list(&popups, &of_ticket).await?.len();
     said(&format!("the agent dismisses the customer's note for good: {left} are left; other agents still see it"));

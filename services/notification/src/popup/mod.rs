@@ -35,6 +35,9 @@ impl PopupService for Notification {
                     let notes = tx.share::<PopupNotes>(&id.parse().map(|id| vec![id]).unwrap_or_default()).await?;
                     let absent = || Error::NotFound { record_type: PopupNote::TYPE, id: id.clone() };
                     let note = notes.into_iter().find(|note| note.delete_time.is_none()).ok_or_else(absent)?;
+                    if request.text_revision.is_some_and(|seen| seen != note.text_revision) {
+                        return Err(Error::StaleEtag { record_type: PopupNote::TYPE, id });
+                    }
                     if !note.dismissible {
                         return Err(crate::Error::PopupNotDismissible { id }.into());
                     }

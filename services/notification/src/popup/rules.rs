@@ -14,7 +14,7 @@ use concierge_proto::ticket_rule::{
     RuleMatch, RuleVerdict, Ticket, TicketDraft, TicketSource,
 };
 use concierge_runtime::Error;
-use concierge_runtime::html::sanitize;
+use concierge_runtime::html::{sanitize, shows_nothing};
 use concierge_runtime::program::Host;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
@@ -98,7 +98,7 @@ pub(super) async fn of_draft(host: &Host, draft: TicketDraft) -> Result<(RulePop
     }
 }
 
-/// Of the rules that have a popup text.
+/// Of the rules that have a popup text that shows something.
 fn popups(matches: impl IntoIterator<Item = RuleMatch>) -> Vec<Popup> {
     let popup = |RuleMatch { rule_id, rule_name, popup_html, .. }| Popup {
         kind: PopupKind::Rule.into(),
@@ -107,7 +107,7 @@ fn popups(matches: impl IntoIterator<Item = RuleMatch>) -> Vec<Popup> {
         html: sanitize(&popup_html),
         ..Default::default()
     };
-    matches.into_iter().map(popup).filter(|popup| !popup.html.is_empty()).collect()
+    matches.into_iter().map(popup).filter(|popup| !shows_nothing(&popup.html)).collect()
 }
 
 /// What ticket-rule says is wrong with a draft, which is what is wrong with the request.

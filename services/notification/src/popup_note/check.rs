@@ -4,15 +4,15 @@ use chrono::NaiveDate;
 use concierge_proto::Violations;
 use concierge_proto::notification::PopupNote;
 use concierge_runtime::Error;
-use concierge_runtime::html::sanitize;
+use concierge_runtime::html::{sanitize, shows_nothing};
 
 /// Sanitises the text and tells everything that is wrong.
 pub(super) fn check(note: &mut PopupNote) -> Result<(), Error> {
     let mut violations = Violations::default();
     targets(note, &mut violations);
     note.text_html = sanitize(&note.text_html);
-    if note.text_html.trim().is_empty() {
-        violations.add("popup_note.text_html", "must hold something that may be shown");
+    if shows_nothing(&note.text_html) {
+        violations.add("popup_note.text_html", "must hold something to read");
     }
     let from = day("popup_note.from_date", &note.from_date, &mut violations);
     let until = day("popup_note.until_date", &note.until_date, &mut violations);
@@ -71,6 +71,20 @@ mod tests {
         assert_eq!(window("2026-02-29", ""), ["popup_note.from_date"]);
         assert_eq!(window("2026-00-10", "2026-13-01"), ["popup_note.from_date", "popup_note.until_date"]);
         assert_eq!(window("2026-03-02", "2026-03-01"), ["popup_note.until_date"]);
+    }
+
+    #[test]
+    fn a_text_must_show_something() {
+        for nothing in [
+            "&nbsp;",
+            "<br>",
+            "\u{200b}",
+            "<p>\u{feff}&#8203;&shy;</p>",
+            "<p><svg><g onload=x()></g></svg></p>",
+            "<p title=\"x\"></p>",
+        ] {
+            assert_eq!(wrong(PopupNote { text_html: nothing.into(), ..note() }), ["popup_note.text_html"], "{nothing}");
+        }
     }
 
     #[test]

@@ -48,13 +48,13 @@ pub(crate) struct Opening<'a> {
 pub(crate) async fn shown(pool: &PgPool, opening: &Opening<'_>) -> Result<Vec<Popup>, Error> {
     let id = |text: &str| text.parse::<Uuid>().ok();
     let rows = sqlx::query(
-        "select id, customer_id, site_id, user_id, text_html, dismissible from popup_notes as note
+        "select id, customer_id, site_id, user_id, text_html, dismissible, text_revision from popup_notes as note
          where (customer_id = $1 or site_id = $2 or user_id = $3) and active and delete_time is null
              and (from_date = '' or from_date <= $4) and (until_date = '' or until_date >= $4)
-             and not exists (
+             and not (dismissible and exists (
                  select from popup_dismissals as dismissal
                  where dismissal.popup_note_id = note.id and dismissal.agent = $5
-                     and dismissal.text_revision = note.text_revision)
+                     and dismissal.text_revision = note.text_revision))
          order by customer_id is null, site_id is null, create_time, id",
     )
     .bind(id(opening.customer_id))
@@ -79,6 +79,7 @@ fn popup(row: &PgRow) -> Result<Popup, Error> {
         user_id: id(3)?,
         html: sanitize(row.try_get(4)?),
         dismissible: row.try_get(5)?,
+        text_revision: row.try_get(6)?,
         ..Default::default()
     })
 }

@@ -155,10 +155,41 @@ async fn decision_10_only_a_dismissible_note_can_be_dismissed() {
 }
 
 #[tokio::test]
+async fn a_text_that_was_changed_meanwhile_is_not_dismissed_unseen() {
+    let desk = Desk::alone().await;
+    let ann = Requester::new();
+    let note = desk.note(PopupNote { dismissible: true, ..ann.of_user("Call back") }).await;
+    let seen = desk.of_draft(ann.draft()).await[0].text_revision;
+    assert_eq!(seen, 1);
+    let edited = PopupNote { text_html: "Never call".into(), ..note.clone() };
+    desk.change_note(edited, &["text_html"]).await.unwrap();
+    assert_eq!(refused(desk.dismiss_seen(&note, Some(seen)).await), because(Code::Aborted, "STALE_ETAG", &[]));
+    let shown = desk.of_draft(ann.draft()).await;
+    assert_eq!((texts(&shown), shown[0].text_revision), (vec!["Never call"], 2));
+    desk.dismiss_seen(&note, Some(2)).await.unwrap();
+    assert!(desk.of_draft(ann.draft()).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_dismissed_note_is_shown_again_while_it_is_not_dismissible() {
+    let desk = Desk::alone().await;
+    let ann = Requester::new();
+    let note = desk.note(PopupNote { dismissible: true, ..ann.of_user("Call back") }).await;
+    desk.dismiss(&note).await.unwrap();
+    assert!(desk.of_draft(ann.draft()).await.is_empty());
+    let dismissible = |dismissible| PopupNote { dismissible, etag: String::new(), ..note.clone() };
+    desk.change_note(dismissible(false), &["dismissible"]).await.unwrap();
+    assert_eq!(texts(&desk.of_draft(ann.draft()).await), ["Call back"]);
+    desk.change_note(dismissible(true), &["dismissible"]).await.unwrap();
+    assert!(desk.of_draft(ann.draft()).await.is_empty());
+}
+
+#[tokio::test]
 async fn dismissing_the_same_note_at_once_is_one_dismissal() {
     let desk = Desk::alone().await;
     let note = desk.note(PopupNote { dismissible: true, ..Requester::new().of_user("x") }).await;
-    let request = DismissPopupRequest { popup_note_id: note.id.clone(), request_id: request_id() };
+    let request =
+        DismissPopupRequest { popup_note_id: note.id.clone(), request_id: request_id(), ..Default::default() };
     let (mut one, mut two) = (desk.popups(), desk.popups());
     let (a, b, c) =
         tokio::join!(one.dismiss_popup(request.clone()), two.dismiss_popup(request.clone()), desk.dismiss(&note));

@@ -112,7 +112,13 @@ impl Desk {
     }
 
     pub(crate) async fn dismiss(&self, note: &PopupNote) -> Result<DateTime<Utc>, Status> {
-        let request = DismissPopupRequest { popup_note_id: note.id.clone(), request_id: request_id() };
+        self.dismiss_seen(note, None).await
+    }
+
+    /// The agent has seen this revision of the text.
+    pub(crate) async fn dismiss_seen(&self, note: &PopupNote, revision: Option<i64>) -> Result<DateTime<Utc>, Status> {
+        let request =
+            DismissPopupRequest { popup_note_id: note.id.clone(), request_id: request_id(), text_revision: revision };
         let time = self.popups().dismiss_popup(request).await?.into_inner().dismiss_time.unwrap();
         Ok(concierge_proto::record::datetime(&time).unwrap())
     }

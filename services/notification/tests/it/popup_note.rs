@@ -158,6 +158,12 @@ async fn takes_out_what_acts_when_written() {
     let nothing_left = desk.try_note(ann.of_user("<script>steal()</script>")).await;
     assert_eq!(refused(nothing_left), because(Code::InvalidArgument, INVALID, &["popup_note.text_html"]));
     let note = desk.note(ann.of_user("Hi")).await;
+    for nothing in ["&nbsp;", "<br>", "\u{200b}", "<p><svg onload=steal()></svg></p>"] {
+        let refusal = because(Code::InvalidArgument, INVALID, &["popup_note.text_html"]);
+        assert_eq!(refused(desk.try_note(ann.of_user(nothing)).await), refusal, "{nothing}");
+        let emptied = PopupNote { text_html: nothing.into(), ..note.clone() };
+        assert_eq!(refused(desk.change_note(emptied, &["text_html"]).await), refusal, "{nothing}");
+    }
     let changed = PopupNote { text_html: "<b onmouseover=steal()>Ho</b>".into(), ..note };
     assert_eq!(desk.change_note(changed, &["text_html"]).await.unwrap().text_html, "<b>Ho</b>");
 }
