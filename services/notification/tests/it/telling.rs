@@ -228,6 +228,27 @@ async fn who_may_not_or_cannot_be_told_is_not_and_the_reason_says_why() {
 }
 
 #[tokio::test]
+async fn a_listed_address_is_written_to_even_if_its_user_is_never_sent_emails() {
+    let mut world = World::new().await;
+    let quiet = User { never_send_emails: true, ..world.user("Quiet", "quiet@example.org").await };
+    world.heard(&quiet).await;
+    let recipients = NotificationRecipients { email_addresses: vec!["quiet@example.org".to_owned()], ..requester() };
+    let channels = vec![Channel::Email.into()];
+    world.define(NotificationDefinition { channels, ..definition("Listed", recipients) }).await;
+    let (_, event) = world.logged(Some(&quiet)).await;
+    let deliveries = world.settled(&event).await;
+    let told: BTreeSet<_> = deliveries.iter().map(|d| (d.recipient_kind(), d.state(), d.reason())).collect();
+    assert_eq!(
+        told,
+        BTreeSet::from([
+            (RecipientKind::User, DeliveryState::Suppressed, DeliveryReason::NeverSendEmails),
+            (RecipientKind::Address, DeliveryState::Sent, DeliveryReason::DefinitionMatched),
+        ])
+    );
+    assert_eq!(world.smtp.wait_for(1).await.len(), 1);
+}
+
+#[tokio::test]
 async fn users_of_an_inactive_customer_are_not_told_until_it_is_active_again() {
     let mut world = World::new().await;
     let ann = world.user("Ann Lee", "ann@example.org").await;
