@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres, SqlSafeStr as _, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr as _, Transaction};
 
 use crate::error::Error;
 
@@ -151,8 +151,33 @@ pub(crate) async fn is_ready(pool: &PgPool, name: &str, service: &Migrator) -> R
 /// When it was last said that the database cannot be used.
 static COMPLAINED: Mutex<Option<Instant>> = Mutex::new(None);
 
+/// The database cannot be reached.
+#[derive(Debug, thiserror::Error)]
+#[error("the database at {server} cannot be reached: {cause}")]
+pub(crate) struct Unreachable {
+    /// Host, or folder of a socket, and port.
+    server: String,
+    cause: String,
+}
+
+/// Makes a connection beside the pool, which keeps to itself why it cannot make one.
+pub(crate) async fn reach(pool: &PgPool) -> Result<(), Unreachable> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let options = pool.connect_options();
+    let cause = match tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await {
+        Ok(Ok(connection)) => {
+            let _ = connection.close().await;
+            return Ok(());
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+    };
+    let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |s| s.display().to_string());
+    Err(Unreachable { server: format!("{host}:{}", options.get_port()), cause })
+}
+
 /// Tells operators why the database cannot be used, every few seconds at most: callers are told only that.
-pub(crate) fn complain(error: &sqlx::Error) {
+pub(crate) fn complain(error: &dyn std::error::Error) {
     const PAUSE: Duration = Duration::from_secs(10);
     let mut at = COMPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
     if at.is_none_or(|at| at.elapsed() > PAUSE) {

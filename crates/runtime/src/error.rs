@@ -65,7 +65,7 @@ pub enum Error {
         limit: usize,
     },
     /// No such method.
-    #[error("this server has no method {path}: see the contract, or ask server reflection")]
+    #[error("this server has no method {path}: {}", elsewhere(path))]
     UnknownMethod {
         /// The path asked for.
         path: String,
@@ -198,6 +198,14 @@ pub enum Error {
 }
 
 /// A record's type as words: `site_contact` is `site contact`.
+/// Where a method is to be found that is not here.
+fn elsewhere(path: &str) -> String {
+    match concierge_proto::method::method(path).and_then(|method| method.service.split('.').nth(1)) {
+        Some(package) => format!("{} has it, at another address", package.replace('_', "-")),
+        None => "see the contract, or ask server reflection".to_owned(),
+    }
+}
+
 fn words(record_type: &str) -> String {
     record_type.replace('_', " ")
 }

@@ -79,8 +79,8 @@ pub(crate) fn finished(status: &Status, path: &str, limit: usize) -> Option<Stat
         Some(Refused::Malformed) => Error::Malformed { expected },
         Some(Refused::Invalid(violations)) => Error::Invalid((**violations).clone()),
         None => match status.code() {
-            // Of a method that there is, tonic refuses the compression.
-            Code::Unimplemented if Call::current().is_some_and(|c| c.method.is_some()) => Error::UnknownEncoding,
+            // Tonic says which compressions it reads when it refuses one.
+            Code::Unimplemented if status.metadata().contains_key("grpc-accept-encoding") => Error::UnknownEncoding,
             Code::Unimplemented => Error::UnknownMethod { path: path.to_owned() },
             // Health was asked for a service that is not here, and says so as its own protocol demands.
             Code::NotFound => return None,

@@ -53,7 +53,9 @@ pub enum Error {
         limit: usize,
     },
     /// There is no key to encrypt a secret with.
-    #[error("no key to encrypt secrets with is configured")]
+    #[error(
+        "no key to encrypt secrets with is configured: give this service CONCIERGE_SECRET_KEYS, 32 random bytes in base64"
+    )]
     SecretKeyMissing,
     /// The popup note is shown every time.
     #[error("the popup note {id} cannot be dismissed")]

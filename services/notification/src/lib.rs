@@ -9,7 +9,6 @@ pub mod email_sender;
 pub mod error;
 mod live;
 pub mod notification_definition;
-mod pages;
 pub mod popup;
 pub mod popup_note;
 pub mod retention;

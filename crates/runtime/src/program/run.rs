@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,7 @@ pub fn serve<P: Program>(config: Option<&Path>) -> ExitCode {
 pub fn migrate<P: Program>(config: Option<&Path>) -> ExitCode {
     run(Config::load(P::NAME, config), P::NAME, |config| async move {
         let pool = db::pool(&config.database.url, 1, Duration::from_secs(3600), P::NAME)?;
+        db::reach(&pool).await?;
         db::migrate(&pool, P::NAME, P::migrations()).await.context("the schema could not be brought up to date")?;
         pool.close().await;
         println!("{}: the schema is up to date", P::NAME);
@@ -156,14 +158,16 @@ pub async fn serve_until<P: Program>(
         None => None,
     };
     let mut tasks = Tasks::default();
-    host.tasks::<P>().into_iter().for_each(|task| tasks.spawn(task));
+    // Nothing is read from or written to a database before it is known to be this service's, with its schema.
+    let (own, is_own) = watch::channel(false);
+    host.tasks::<P>().into_iter().for_each(|task| tasks.spawn_when(is_own.clone(), stop.clone(), task));
     tasks.spawn(telemetry::watch_pool(host.service.pool().clone(), stop.clone()));
     if let Some(listener) = metrics_listener {
         tasks.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
     let services = server::services_of(P::NAME);
     let health = Health::new(&services).await;
-    tasks.spawn(readiness::watch::<P>(host.clone(), health.clone()));
+    tasks.spawn(readiness::watch::<P>(host.clone(), health.clone(), own));
     let reflection = match config.reflection {
         Reflection { enabled: false, .. } => ReflectionAccess::Off,
         Reflection { public: true, .. } => ReflectionAccess::Public,
@@ -211,7 +215,7 @@ pub async fn serve_until<P: Program>(
     tasks.join(end.max(Instant::now() + LEAST)).await;
     // What was committed meanwhile is told to subscribers of other replicas at once.
     let numbering = sequencer::number(host.service.background());
-    if !matches!(tokio::time::timeout(NUMBERING, numbering).await, Ok(Ok(_))) {
+    if *is_own.borrow() && !matches!(tokio::time::timeout(NUMBERING, numbering).await, Ok(Ok(_))) {
         tracing::warn!("the last events are not numbered: the next process, or another one, does it");
     }
     tracing::info!(service = P::NAME, "stopped");

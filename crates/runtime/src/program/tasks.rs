@@ -4,6 +4,7 @@
 
 use std::future::Future;
 
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,24 @@ pub(super) struct Tasks(JoinSet<()>);
 impl Tasks {
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(task);
+    }
+
+    /// Begins the task once it is told to; never if `stop` comes first.
+    pub(super) fn spawn_when(
+        &mut self,
+        mut begin: watch::Receiver<bool>,
+        stop: CancellationToken,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.spawn(async move {
+            let begun = tokio::select! {
+                () = stop.cancelled() => false,
+                begun = begin.wait_for(|begin| *begin) => begun.is_ok(),
+            };
+            if begun {
+                task.await;
+            }
+        });
     }
 
     /// Waits for a task that ends or panics before `stop`. Those that end after it are as they should be.

@@ -5,7 +5,7 @@
 //! let mut sql = QueryBuilder::new("SELECT … FROM customers WHERE delete_time IS NULL");
 //! query.push_where(&mut sql);
 //! query.push_order_limit(&mut sql);
-//! let (customers, next_page_token) = query.page(rows, &tokens);
+//! let (customers, next_page_token) = query.page(rows, rows_that_fit, &tokens);
 //! ```
 
 mod fields;
@@ -144,10 +144,10 @@ impl ListQuery {
         tokens.seal(self.fingerprint, &values)
     }
 
-    /// Makes a page of the rows that the statement gave: drops the one too many, and makes the token of the next page
-    /// if there is one. Fields must be as they were read, those ordered by at least.
-    pub fn page<R: Fields>(&self, mut rows: Vec<R>, tokens: &PageTokens) -> (Vec<R>, String) {
-        let limit = usize::from(self.limit);
+    /// Makes a page of the rows that the statement gave, of `most` at most: drops those too many, and makes the token of
+    /// the next page if there is one. Fields must be as they were read, those ordered by at least.
+    pub fn page<R: Fields>(&self, mut rows: Vec<R>, most: usize, tokens: &PageTokens) -> (Vec<R>, String) {
+        let limit = usize::from(self.limit).min(most);
         if rows.len() <= limit {
             return (rows, String::new());
         }

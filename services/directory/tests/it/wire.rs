@@ -4,6 +4,8 @@ use concierge_proto::directory::customer_service_client::CustomerServiceClient;
 use concierge_proto::directory::{
     BatchGetUsersRequest, Customer, GetCustomerRequest, ListCustomersRequest, UpdateCustomerRequest,
 };
+use concierge_proto::ticket_rule::ListTicketsRequest;
+use concierge_proto::ticket_rule::ticket_service_client::TicketServiceClient;
 use concierge_testkit::{Who, request_id};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
@@ -23,6 +25,15 @@ async fn a_method_that_there_is_not_says_so() {
     let status = grpc.unary(request, path, codec).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "UNKNOWN_METHOD"));
     assert!(status.message().contains("DropCustomer") && !metadata(&status, "request_id").is_empty());
+}
+
+#[tokio::test]
+async fn a_method_of_another_service_says_whose_it_is() {
+    let desk = Desk::open().await;
+    let mut elsewhere = TicketServiceClient::new(desk.suite.admin("directory"));
+    let status = elsewhere.list_tickets(ListTicketsRequest::default()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "UNKNOWN_METHOD"));
+    assert!(status.message().contains("ticket-rule has it"), "{}", status.message());
 }
 
 #[tokio::test]

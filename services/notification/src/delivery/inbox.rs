@@ -11,7 +11,6 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::store::InboxItems;
-use crate::pages;
 
 /// Whose inbox it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub(super) async fn list(
     if request.unread_only {
         only = only.absent("read_time");
     }
-    let (items, next_page_token) = pages::page::<InboxItems, _>(service, request, only).await?;
+    let (items, next_page_token) = service.page::<InboxItems, _>(request, only).await?;
     Ok(ListInboxItemsResponse {
         inbox_items: items.into_iter().map(sanitized).collect(),
         next_page_token,

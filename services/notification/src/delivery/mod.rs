@@ -18,7 +18,7 @@ use concierge_runtime::{Answer, reply};
 use tonic::{Request, Response, Status};
 
 use crate::email_sender::store::{NoSender, accounts, choose};
-use crate::{Error, Notification, pages};
+use crate::{Error, Notification};
 use inbox::Owner;
 pub use store::{Deliveries, InboxItems};
 pub(crate) use streams::Streams;
@@ -28,8 +28,7 @@ impl DeliveryService for Notification {
     type WatchInboxStream = watch::Items;
 
     async fn list_deliveries(&self, request: Request<ListDeliveriesRequest>) -> Answer<ListDeliveriesResponse> {
-        let (deliveries, next) =
-            pages::page::<Deliveries, _>(&self.service, request.get_ref(), Only::everything()).await?;
+        let (deliveries, next) = self.service.page::<Deliveries, _>(request.get_ref(), Only::everything()).await?;
         Ok(reply((deliveries, next).into()))
     }
 

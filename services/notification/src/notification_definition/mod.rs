@@ -19,7 +19,7 @@ use concierge_runtime::resource::Only;
 use concierge_runtime::{Answer, Error, reply};
 use tonic::Request;
 
-use crate::{Notification, pages};
+use crate::Notification;
 pub use store::NotificationDefinitions;
 
 #[tonic::async_trait]
@@ -85,7 +85,7 @@ impl NotificationDefinitionService for Notification {
     ) -> Answer<ListNotificationDefinitionsResponse> {
         let everything = Only::everything();
         let (definitions, next) =
-            pages::page::<NotificationDefinitions, _>(&self.service, request.get_ref(), everything).await?;
+            self.service.page::<NotificationDefinitions, _>(request.get_ref(), everything).await?;
         Ok(reply((definitions.into_iter().map(sanitized).collect::<Vec<_>>(), next).into()))
     }
 

@@ -15,7 +15,7 @@ use concierge_runtime::resource::Only;
 use concierge_runtime::{Answer, Error, reply};
 use tonic::Request;
 
-use crate::{Notification, pages};
+use crate::Notification;
 pub use store::PopupNotes;
 pub(crate) use store::{Opening, shown};
 
@@ -64,8 +64,7 @@ impl PopupNoteService for Notification {
     }
 
     async fn list_popup_notes(&self, request: Request<ListPopupNotesRequest>) -> Answer<ListPopupNotesResponse> {
-        let (mut notes, next) =
-            pages::page::<PopupNotes, _>(&self.service, request.get_ref(), Only::everything()).await?;
+        let (mut notes, next) = self.service.page::<PopupNotes, _>(request.get_ref(), Only::everything()).await?;
         for note in &mut notes {
             note.text_html = sanitize(&note.text_html);
         }

@@ -1,5 +1,6 @@
 //! Rules as a table.
 
+use concierge_proto::Violations;
 use concierge_proto::error::Reason;
 use concierge_proto::ticket_rule::Rule;
 use concierge_runtime::resource::Unique;
@@ -22,7 +23,14 @@ impl Resource for Rules {
     const ORDER: &'static str = "precedence, create_time";
 
     async fn check(_tx: &mut Tx, _before: Option<&Rule>, after: &mut Rule) -> Result<(), Error> {
+        let popup = |rule: &Rule| rule.outcomes.as_ref().is_some_and(|outcomes| !outcomes.popup_html.is_empty());
+        let meant = popup(after);
         sanitize(after);
+        let shows = after.outcomes.as_ref().is_some_and(|outcomes| !html::shows_nothing(&outcomes.popup_html));
+        if meant && !shows {
+            let nothing = Violations::one("rule.outcomes.popup_html", "must hold something that may be shown");
+            return Err(Error::Invalid(nothing));
+        }
         Ok(())
     }
 

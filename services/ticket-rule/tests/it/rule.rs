@@ -209,6 +209,10 @@ async fn what_a_popup_may_not_show_is_taken_out_when_it_is_written_and_when_it_i
     let clean = "<p>Call <b>Ann</b></p>";
     assert_eq!(created.outcomes.unwrap().popup_html, clean);
 
+    let nothing = RuleOutcomes { popup_html: "<script>x()</script>".to_owned(), ..Default::default() };
+    let refused = desk.try_rule(rule("Nothing", vec![about("printer")], nothing)).await.unwrap_err();
+    assert_eq!(fields(&refused), ["rule.outcomes.popup_html"]);
+
     // Stored before what is safe was known as well as now.
     let unclean = RuleOutcomes { popup_html: html.to_owned(), ..Default::default() };
     let bytes = prost::Message::encode_to_vec(&unclean);

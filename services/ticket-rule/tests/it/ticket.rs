@@ -767,3 +767,29 @@ async fn a_portal_user_of_whom_nothing_was_heard_logs_where_its_token_says() {
     assert_eq!((&ticket.site_id, &ticket.customer_id), (&one.site.id, &one.customer.id));
     assert!(client.get_ticket(GetTicketRequest { id: ticket.id }).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_page_of_heavy_tickets_fits_a_message_and_the_next_goes_on() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let details = "😀".repeat(50_000);
+    for number in 0..30 {
+        let heavy = number >= 4;
+        let ticket = one.ticket(&format!("Ticket {number}"));
+        desk.log(Ticket { details: if heavy { details.clone() } else { String::new() }, ..ticket }).await.unwrap();
+    }
+    let (mut seen, mut pages, mut page_token) = (Vec::new(), 0, String::new());
+    loop {
+        let request = ListTicketsRequest { page_size: 1_000, page_token, ..Default::default() };
+        // A client takes 4 MiB unless told otherwise.
+        let page = desk.tickets().list_tickets(request).await.unwrap().into_inner();
+        seen.extend(page.tickets.into_iter().map(|ticket| ticket.summary));
+        pages += 1;
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, (0..30).map(|number| format!("Ticket {number}")).collect::<Vec<_>>());
+    assert!(pages >= 2, "{pages}");
+}

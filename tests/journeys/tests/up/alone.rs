@@ -1,6 +1,7 @@
 //! `directory`, `ticket-rule` and `notification` by themselves: `migrate`, `serve`, and what they refuse.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use concierge_journeys::process::SERVICES;
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
@@ -14,7 +15,7 @@ use sqlx::{Connection as _, PgConnection};
 use tonic::transport::Channel;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::kit::get;
+use crate::kit::{PATIENCE, get};
 use crate::program::{Program, health, said};
 
 /// A call that the service answers from its own database.
@@ -62,6 +63,48 @@ async fn each_starts_without_the_others_is_ready_once_migrated_and_stops_when_to
         assert!(serving.said().contains("stopped"), "{name}: {}", serving.said());
     });
     futures::future::join_all(alone).await;
+}
+
+#[tokio::test]
+async fn the_database_of_another_service_is_left_alone() {
+    let own = Program::new("ticket-rule").await;
+    assert!(own.command("migrate").output().unwrap().status.success());
+    let stray = Program { name: "notification", database: own.database.clone(), ..Program::new("notification").await };
+    let mut serving = stray.start(stray.command("serve"));
+    let channel = stray.endpoint().connect_lazy();
+    let until = Instant::now() + PATIENCE;
+    // Said several times a second.
+    while !serving.said().contains("is another service's") {
+        assert!(Instant::now() < until, "{}", serving.said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(health(&channel).await.unwrap(), i32::from(ServingStatus::NotServing));
+    serving.terminate();
+    assert!(serving.ended().await.success(), "{}", serving.said());
+    let mut connection = PgConnection::connect(&own.database).await.unwrap();
+    let taken = "select count(*) from feed_cursors where lease_epoch > 0 or lease_holder is not null";
+    let taken: i64 = sqlx::query_scalar(taken).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(taken, 0, "a reader of the stray service took a cursor");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_with_its_address_and_cause() {
+    let program = Program::new("directory").await;
+    let nobody = "postgres://somebody:secret@127.0.0.1:1/nothing";
+    let migrated = program.command("migrate").env("DATABASE_URL", nobody).output().unwrap();
+    assert!(!migrated.status.success());
+    let told = said(&migrated);
+    assert!(told.contains("127.0.0.1:1 cannot be reached") && told.contains("refused"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+    let mut command = program.command("serve");
+    command.env("DATABASE_URL", nobody);
+    let serving = program.start(command);
+    let until = Instant::now() + PATIENCE;
+    while !serving.said().contains("127.0.0.1:1 cannot be reached") {
+        assert!(Instant::now() < until, "{}", serving.said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

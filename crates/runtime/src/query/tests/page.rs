@@ -191,11 +191,11 @@ fn cuts_a_page_and_makes_the_token_of_the_next() {
         row.set_id(Uuid::from_u128(n).to_string());
         row
     };
-    let (page, page_token) = parse(&request).page(vec![row(1), row(2), row(3)], &tokens());
+    let (page, page_token) = parse(&request).page(vec![row(1), row(2), row(3)], 9, &tokens());
     assert_eq!(page, [row(1), row(2)]);
     let next = parse(&ListRelationshipsRequest { page_token, ..request });
     assert_eq!(next.after.as_ref().unwrap(), &[Value::Text("name 2".to_owned()), Value::Id(Uuid::from_u128(2))]);
-    let (page, page_token) = next.page(vec![row(3), row(4)], &tokens());
+    let (page, page_token) = next.page(vec![row(3), row(4)], 9, &tokens());
     assert_eq!(page.len(), 2);
     assert_eq!(page_token, "");
 }
