@@ -1,5 +1,6 @@
 //! What the services share about records: pure functions, no I/O.
 
+pub mod calendar;
 pub mod criteria;
 pub mod customer;
 pub mod requester;

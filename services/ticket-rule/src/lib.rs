@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod calendar;
 mod configure;
 pub mod error;
 pub mod evaluation;
@@ -15,6 +16,7 @@ pub mod ticket;
 pub mod ticket_type;
 
 use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
+use concierge_proto::ticket_rule::calendar_service_server::CalendarServiceServer;
 use concierge_proto::ticket_rule::priority_service_server::PriorityServiceServer;
 use concierge_proto::ticket_rule::rule_service_server::RuleServiceServer;
 use concierge_proto::ticket_rule::sla_service_server::SlaServiceServer;
@@ -62,6 +64,7 @@ impl Program for TicketRule {
             .with::<ticket_type::TicketTypes>()
             .with::<status::Statuses>()
             .with::<priority::Priorities>()
+            .with::<calendar::Calendars>()
             .with::<sla::Slas>()
             .with::<rule::Rules>()
             .with::<ticket::Tickets>();
@@ -71,6 +74,7 @@ impl Program for TicketRule {
             TicketTypeServiceServer<_>,
             StatusServiceServer<_>,
             PriorityServiceServer<_>,
+            CalendarServiceServer<_>,
             SlaServiceServer<_>,
             RuleServiceServer<_>,
             TicketServiceServer<_>,

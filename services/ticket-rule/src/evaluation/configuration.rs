@@ -1,10 +1,11 @@
-//! What tickets and rules refer to, at one revision: statuses, priorities, ticket types and service level agreements.
+//! What tickets and rules refer to, at one revision: statuses, priorities, ticket types, service level
+//! agreements and calendars.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use concierge_proto::Record;
-use concierge_proto::ticket_rule::{Priority, Sla, Status, StatusCategory, TicketType, TicketTypeUse};
+use concierge_proto::ticket_rule::{Calendar, Priority, Sla, Status, StatusCategory, TicketType, TicketTypeUse};
 use uuid::Uuid;
 
 /// The records of one type, deleted ones included.
@@ -42,6 +43,7 @@ pub struct Configuration {
     pub(crate) priorities: Records<Priority>,
     pub(crate) ticket_types: Records<TicketType>,
     pub(crate) slas: Records<Sla>,
+    pub(crate) calendars: Records<Calendar>,
 }
 
 impl Configuration {
@@ -63,6 +65,11 @@ impl Configuration {
     /// The service level agreement with this id.
     pub fn sla(&self, id: &str) -> Option<&Sla> {
         self.slas.get(id)
+    }
+
+    /// The calendar with this id.
+    pub fn calendar(&self, id: &str) -> Option<&Calendar> {
+        self.calendars.get(id)
     }
 
     /// What a status means; UNSPECIFIED for one that does not exist.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use concierge_proto::Record;
-use concierge_proto::ticket_rule::{Priority, Rule, Sla, Status, TicketType};
+use concierge_proto::ticket_rule::{Calendar, Priority, Rule, Sla, Status, TicketType};
 use concierge_runtime::{Error, html};
 use uuid::Uuid;
 
@@ -108,7 +108,12 @@ impl RuleSet {
                 Priority::TYPE => put(&mut configuration.priorities, version)?,
                 TicketType::TYPE => put(&mut configuration.ticket_types, version)?,
                 Sla::TYPE => put(&mut configuration.slas, version)?,
-                other => return Err(Error::internal(format!("a rule set cannot hold a {other}"))),
+                Calendar::TYPE => put(&mut configuration.calendars, version)?,
+                // Of a newer release that runs beside this one.
+                other => {
+                    tracing::warn!(record_type = other, "a rule set holds a record of a type that is not known here");
+                    continue;
+                }
             }
             all = true;
         }

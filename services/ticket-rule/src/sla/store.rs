@@ -52,6 +52,10 @@ impl Configured for Slas {
                 missing.unless(format!("sla.targets[{index}].priority_id"), &target.priority_id, found);
             }
         }
+        if before.is_none_or(|before| before.calendar_id != after.calendar_id) {
+            let found = change.set.configuration().calendar(&after.calendar_id);
+            missing.unless("sla.calendar_id", &after.calendar_id, found);
+        }
         missing.refuse()
     }
 

@@ -1,6 +1,7 @@
 //! What follows from a ticket's status, priority and service level agreement: its use and category, its times.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use concierge_model::calendar::WorkingTime;
 use concierge_proto::record::{datetime, timestamp};
 use concierge_proto::ticket_rule::{Sla, SlaTarget, StatusCategory, Ticket};
 
@@ -11,14 +12,15 @@ use crate::evaluation::Configuration;
 pub(crate) struct Moment {
     /// When the change was made.
     pub(crate) at: DateTime<Utc>,
-    /// How long the ticket was on hold before its first response; of use once it was responded to.
+    /// How long the ticket was on hold before its first response, as its due times count; of use once it was responded
+    /// to.
     pub(crate) held_before_response: TimeDelta,
 }
 
 /// Sets everything that follows, from the ticket as it was before the change (`None` for a new one) and as the caller
 /// and the rules want it. Sets it anew each time, so it can be called before the rules and after them.
 ///
-/// Returns how long the ticket was on hold before its first response, if it is responded to now.
+/// Returns how long the ticket was on hold before its first response, as due times count, if it is responded to now.
 pub(crate) fn settle(
     configuration: &Configuration,
     before: Option<&Ticket>,
@@ -33,7 +35,7 @@ pub(crate) fn settle(
     };
     after.set_status_category(category);
     let was = before.map_or(StatusCategory::Unspecified, Ticket::status_category);
-    let times = Times::of(before);
+    let times = Times::of(configuration, before);
     hold(&times, was, category, after, moment.at);
     ends(&times, was, category, after, moment.at);
     let (held, answered) = held_before_response(&times, after, moment);
@@ -42,7 +44,7 @@ pub(crate) fn settle(
 }
 
 /// The times of the ticket before the change.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Times {
     response_due: Option<DateTime<Utc>>,
     resolution_due: Option<DateTime<Utc>>,
@@ -50,11 +52,41 @@ struct Times {
     resolved: Option<DateTime<Utc>>,
     closed: Option<DateTime<Utc>>,
     hold_start: Option<DateTime<Utc>>,
+    /// How long it was on hold by the clock.
     held: TimeDelta,
+    /// How much of that counts.
+    held_working: TimeDelta,
+    /// How its holds count.
+    counting: Counting,
+}
+
+/// How time counts for a ticket: in the working hours of its agreement's calendar, or by the clock without one.
+#[derive(Clone, Debug, Default)]
+struct Counting(Option<WorkingTime>);
+
+impl Counting {
+    fn of(configuration: &Configuration, sla_id: &str) -> Self {
+        let calendar = configuration.sla(sla_id).and_then(|sla| configuration.calendar(&sla.calendar_id));
+        Self(calendar.and_then(WorkingTime::of))
+    }
+
+    fn between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> TimeDelta {
+        match &self.0 {
+            Some(working) => working.between(from, until),
+            None => (until - from).max(TimeDelta::zero()),
+        }
+    }
+
+    fn after(&self, from: DateTime<Utc>, time: TimeDelta) -> Option<DateTime<Utc>> {
+        match &self.0 {
+            Some(working) => working.after(from, time),
+            None => Some(from + time),
+        }
+    }
 }
 
 impl Times {
-    fn of(before: Option<&Ticket>) -> Self {
+    fn of(configuration: &Configuration, before: Option<&Ticket>) -> Self {
         let Some(ticket) = before else { return Self::default() };
         let time = |time: &Option<prost_types::Timestamp>| time.as_ref().and_then(datetime);
         Self {
@@ -65,12 +97,14 @@ impl Times {
             closed: time(&ticket.closed_time),
             hold_start: time(&ticket.hold_start_time),
             held: delta(ticket.held_duration.as_ref()),
+            held_working: held_working(ticket),
+            counting: Counting::of(configuration, &ticket.sla_id),
         }
     }
 
-    /// How long the hold that began before the change has lasted at a time.
+    /// How long the hold that began before the change has lasted at a time, as due times count.
     fn holding(&self, until: DateTime<Utc>) -> TimeDelta {
-        self.hold_start.map_or(TimeDelta::zero(), |start| (until - start).max(TimeDelta::zero()))
+        self.hold_start.map_or(TimeDelta::zero(), |start| self.counting.between(start, until))
     }
 }
 
@@ -81,9 +115,12 @@ fn hold(times: &Times, was: StatusCategory, is: StatusCategory, after: &mut Tick
         StatusCategory::OnHold => Some(at),
         _ => None,
     };
-    let ended = if goes_on { TimeDelta::zero() } else { times.holding(at) };
+    let ended = times.hold_start.filter(|_| !goes_on);
+    let by_the_clock = ended.map_or(TimeDelta::zero(), |start| (at - start).max(TimeDelta::zero()));
+    let counted = ended.map_or(TimeDelta::zero(), |_| times.holding(at));
     after.hold_start_time = start.map(timestamp);
-    after.held_duration = Some(duration(times.held + ended));
+    after.held_duration = Some(duration(times.held + by_the_clock));
+    after.held_working_duration = Some(duration(times.held_working + counted));
 }
 
 fn ends(times: &Times, was: StatusCategory, is: StatusCategory, after: &mut Ticket, at: DateTime<Utc>) {
@@ -98,8 +135,8 @@ fn ends(times: &Times, was: StatusCategory, is: StatusCategory, after: &mut Tick
 fn held_before_response(times: &Times, after: &Ticket, moment: Moment) -> (TimeDelta, bool) {
     match (times.responded, after.responded_time.as_ref().and_then(datetime)) {
         (Some(_), _) => (moment.held_before_response, false),
-        (None, Some(responded)) => (times.held + times.holding(responded), true),
-        (None, None) => (delta(after.held_duration.as_ref()), false),
+        (None, Some(responded)) => (times.held_working + times.holding(responded), true),
+        (None, None) => (held_working(after), false),
     }
 }
 
@@ -112,19 +149,21 @@ fn due(
     after: &mut Ticket,
     held_before_response: TimeDelta,
 ) {
-    let held = delta(after.held_duration.as_ref());
+    let held = held_working(after);
+    let counting = Counting::of(configuration, &after.sla_id);
     let same = before.filter(|b| b.priority_id == after.priority_id && b.sla_id == after.sla_id);
     let (response, resolution) = if same.is_some() {
-        let on_hold_before = if times.responded.is_some() { held_before_response } else { times.held };
+        let on_hold_before = if times.responded.is_some() { held_before_response } else { times.held_working };
         (
-            times.response_due.map(|due| due + (held_before_response - on_hold_before)),
-            times.resolution_due.map(|due| due + (held - times.held)),
+            times.response_due.and_then(|due| counting.after(due, held_before_response - on_hold_before)),
+            times.resolution_due.and_then(|due| counting.after(due, held - times.held_working)),
         )
     } else {
         let logged = after.logged_time.as_ref().and_then(datetime);
         let target = configuration.sla(&after.sla_id).and_then(|sla| target(sla, &after.priority_id));
-        let counted =
-            |promised: Option<&prost_types::Duration>, held: TimeDelta| Some(logged? + delta(Some(promised?)) + held);
+        let counted = |promised: Option<&prost_types::Duration>, held: TimeDelta| {
+            counting.after(logged?, delta(Some(promised?)) + held)
+        };
         (
             counted(target.and_then(|t| t.response.as_ref()), held_before_response),
             counted(target.and_then(|t| t.resolution.as_ref()), held),
@@ -140,6 +179,11 @@ fn target<'a>(sla: &'a Sla, priority_id: &str) -> Option<&'a SlaTarget> {
     of(priority_id).or_else(|| of(""))
 }
 
+/// How long a ticket was on hold as its due times count, the present hold not counted.
+fn held_working(ticket: &Ticket) -> TimeDelta {
+    delta(ticket.held_working_duration.as_ref().or(ticket.held_duration.as_ref()))
+}
+
 /// A length of time as the database keeps it: cut to microseconds.
 pub(crate) fn delta(duration: Option<&prost_types::Duration>) -> TimeDelta {
     duration.map_or(TimeDelta::zero(), |d| {
@@ -153,7 +197,7 @@ fn duration(delta: TimeDelta) -> prost_types::Duration {
 
 #[cfg(test)]
 mod tests {
-    use concierge_proto::ticket_rule::{Status, TicketType, TicketTypeUse};
+    use concierge_proto::ticket_rule::{Calendar, DayOfWeek, Status, TicketType, TicketTypeUse, WorkingHours};
     use uuid::Uuid;
 
     use super::*;
@@ -162,6 +206,7 @@ mod tests {
     const OTHER: Uuid = Uuid::from_u128(2);
     const SLA: Uuid = Uuid::from_u128(3);
     const SALES: Uuid = Uuid::from_u128(4);
+    const OFFICE: Uuid = Uuid::from_u128(5);
 
     const CATEGORIES: [StatusCategory; 5] = [
         StatusCategory::New,
@@ -293,6 +338,52 @@ mod tests {
         assert_eq!((open.resolved_time, open.closed_time), (None, None));
         let straight = moved(&open, StatusCategory::Closed, 4);
         assert_eq!((straight.resolved_time, straight.closed_time), (Some(timestamp(at(4))), Some(timestamp(at(4)))));
+    }
+
+    /// The same agreement in the hours of an office that works from 00:00 to 02:00 each day, as long as two targets.
+    fn office() -> Configuration {
+        let mut configuration = configuration();
+        let day = |day| WorkingHours { day, start_time: "00:00".to_owned(), end_time: "02:00".to_owned() };
+        let working_hours = (DayOfWeek::Monday.into()..=DayOfWeek::Sunday.into()).map(day).collect();
+        let calendar = Calendar { time_zone: "UTC".to_owned(), working_hours, ..Default::default() };
+        configuration.calendars.put(OFFICE, calendar);
+        let sla = Sla { calendar_id: OFFICE.to_string(), ..configuration.sla(&SLA.to_string()).unwrap().clone() };
+        configuration.slas.put(SLA, sla);
+        configuration
+    }
+
+    #[test]
+    fn due_times_and_holds_count_in_the_working_hours_of_the_agreements_calendar() {
+        let office = office();
+        let moved = |before: &Ticket, to, hour| {
+            let mut after = Ticket { status_id: of(to), ..before.clone() };
+            settle(&office, Some(before), &mut after, moment(hour));
+            after
+        };
+        let mut ticket = logged();
+        settle(&office, None, &mut ticket, moment(0));
+        assert_eq!(due(&ticket), (Some(at(1)), Some(at(26))));
+        // From 01:00 to 01:00 the next day two hours are worked.
+        let back = moved(&moved(&ticket, StatusCategory::OnHold, 1), StatusCategory::Open, 25);
+        assert_eq!((back.held_duration, back.held_working_duration), (Some(hours(24)), Some(hours(2))));
+        assert_eq!(due(&back), (Some(at(25)), Some(at(50))));
+        // A night counts for nothing.
+        let later = moved(&moved(&back, StatusCategory::OnHold, 26), StatusCategory::Open, 48);
+        assert_eq!((later.held_duration, later.held_working_duration), (Some(hours(46)), Some(hours(2))));
+        assert_eq!(due(&later), due(&back));
+        // Counted anew, what was held is kept: eight hours for the response and two of hold are five days.
+        let mut other = Ticket { priority_id: OTHER.to_string(), ..later.clone() };
+        settle(&office, Some(&later), &mut other, moment(48));
+        assert_eq!(due(&other), (Some(at(4 * 24 + 2)), None));
+    }
+
+    #[test]
+    fn a_hold_of_the_release_before_counts_in_full() {
+        let back = moved(&moved(&logged(), StatusCategory::OnHold, 1), StatusCategory::Open, 3);
+        let old = Ticket { held_working_duration: None, ..back };
+        let mut other = Ticket { priority_id: OTHER.to_string(), ..old.clone() };
+        settle(&configuration(), Some(&old), &mut other, moment(4));
+        assert_eq!(due(&other), (Some(at(10)), None));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use concierge_proto::common::{CriteriaGroup, Criterion, CriterionValue, GroupKin
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
 use concierge_proto::directory::{AccessLevel, CreateCustomerRequest, Customer, Site, Team, User};
 use concierge_proto::event::{RecordChanged, TicketEvent};
+use concierge_proto::ticket_rule::calendar_service_client::CalendarServiceClient;
 use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
 use concierge_proto::ticket_rule::sla_service_client::SlaServiceClient;
 use concierge_proto::ticket_rule::status_service_client::StatusServiceClient;
@@ -121,6 +122,10 @@ impl Desk {
 
     pub(crate) fn rules(&self) -> RuleServiceClient<Api> {
         RuleServiceClient::new(self.suite.admin("ticket-rule"))
+    }
+
+    pub(crate) fn calendars(&self) -> CalendarServiceClient<Api> {
+        CalendarServiceClient::new(self.suite.admin("ticket-rule"))
     }
 
     pub(crate) fn slas(&self) -> SlaServiceClient<Api> {

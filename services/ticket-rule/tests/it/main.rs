@@ -1,6 +1,7 @@
 //! Every RPC of ticket-rule, over its own socket and a Postgres of its own.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod calendar;
 mod configuration;
 mod desk;
 mod evaluation;
