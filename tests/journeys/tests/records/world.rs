@@ -109,7 +109,10 @@ impl World {
         }
         let none = Vec::new;
         let email = |what: &str| text(format!("{what}{seed}@known.example"));
-        let others: [Known; 13] = [
+        let hours = message("concierge.ticket_rule.v1.WorkingHours");
+        let hours =
+            made(&hours, [("day", Value::EnumNumber(1)), ("start_time", text("09:00")), ("end_time", text("17:00"))]);
+        let others: [Known; 14] = [
             ("directory", "Relationship", "relationship", vec![("entity", Value::EnumNumber(1))]),
             ("directory", "Relationship", "relationship of users", vec![("entity", Value::EnumNumber(2))]),
             ("directory", "UserRole", "user_role", none()),
@@ -120,6 +123,12 @@ impl World {
             // The status of new tickets is one of the categories NEW and OPEN.
             ("ticket_rule", "Status", "status", vec![("category", Value::EnumNumber(1))]),
             ("ticket_rule", "Priority", "priority", none()),
+            (
+                "ticket_rule",
+                "Calendar",
+                "calendar",
+                vec![("time_zone", text("Europe/Berlin")), ("working_hours", Value::List(vec![Value::Message(hours)]))],
+            ),
             ("ticket_rule", "Sla", "sla", none()),
             ("ticket_rule", "TicketType", "ticket_type", none()),
             ("ticket_rule", "Rule", "rule", none()),
