@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -95,11 +97,13 @@ impl Read {
 
 /// Reads a file; `limit` keeps the first so many incidents.
 pub(crate) fn read(file: &Path, limit: Option<usize>) -> anyhow::Result<Read> {
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_path(file)
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    let header = reader.headers()?.clone();
+    let bytes = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    parse(bytes, file, limit)
+}
+
+fn parse(bytes: impl io::Read, file: &Path, limit: Option<usize>) -> anyhow::Result<Read> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+    let header = reader.headers().with_context(|| format!("{} is no CSV file in UTF-8", file.display()))?.clone();
     let missing: Vec<&str> = COLUMNS.iter().copied().filter(|c| !header.iter().any(|h| h == *c)).collect();
     if !missing.is_empty() {
         bail!(
@@ -114,18 +118,27 @@ pub(crate) fn read(file: &Path, limit: Option<usize>) -> anyhow::Result<Read> {
     let mut seen: Vec<String> = Vec::new();
     let mut known: HashSet<String> = HashSet::new();
     let mut counts: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
-    for record in reader.records() {
-        let record = match record {
-            Ok(record) => record,
+    let mut record = csv::StringRecord::new();
+    loop {
+        let more = match reader.read_record(&mut record) {
+            Ok(more) => more,
             Err(error) => {
                 let line = error.position().map_or(0, csv::Position::line);
                 read.bad.push(Bad { line, column: "(row)", why: "is not valid CSV in UTF-8".to_owned() });
                 continue;
             }
         };
+        if !more {
+            break;
+        }
         let line = record.position().map_or(0, csv::Position::line);
         if record.len() != header.len() {
-            let why = format!("has {} columns, the header {}", record.len(), header.len());
+            let mut why = format!("has {} columns, the header {}", record.len(), header.len());
+            // What a quote opens goes on to the next one, over lines and to the end of the file.
+            let end = reader.position().line().saturating_sub(1);
+            if end > line {
+                why += &format!("; it ends on line {end}: a quote may be left open, and no row in between was read");
+            }
             read.bad.push(Bad { line, column: "(row)", why });
             continue;
         }
@@ -220,6 +233,20 @@ fn row(line: u64, cells: &[&str; 16]) -> Result<Row, Vec<Bad>> {
     };
     let (impact, urgency, priority) =
         (level("impact", impact, 3), level("urgency", urgency, 3), level("priority", priority, 4));
+    // What the directory takes as the names of sites, users and teams, and as external ids.
+    for (column, cell, most) in [
+        ("number", number, 150),
+        ("caller_id", caller, 150),
+        ("location", location, 150),
+        ("assignment_group", group, 100),
+    ] {
+        if cell.chars().count() > most {
+            complain(column, format!("must have at most {most} characters"));
+        }
+        if cell.chars().any(char::is_control) {
+            complain(column, "must be one line without control characters".to_owned());
+        }
+    }
     if let (true, Some(opened), Some(updated)) = (bad.is_empty(), opened, updated) {
         return Ok(Row {
             line,
@@ -287,5 +314,26 @@ pub(super) mod tests {
         assert_eq!(columns, ["incident_state", "opened_at", "impact"]);
         assert!(bad[0].to_string().starts_with("line 7, column incident_state: "));
         assert_eq!(Read { bad, ..Read::default() }.bad_rows(), 1);
+    }
+
+    #[test]
+    fn names_that_no_record_takes_are_bad_cells_and_stop_nothing() {
+        let long = "x".repeat(151);
+        let mut cells = cells("New", "29-02-2016 01:16", "2 - Medium");
+        (cells[3], cells[7]) = (&long, "Location\t143");
+        let bad = row(2, &cells).unwrap_err();
+        assert_eq!(bad.iter().map(|b| b.column).collect::<Vec<_>>(), ["caller_id", "location"]);
+    }
+
+    #[test]
+    fn a_quote_left_open_says_which_lines_it_took() {
+        let row = "INC1,New,0,?,29-02-2016 01:16,29-02-2016 01:16,?,?,?,?,?,?,?,?,?,?\n";
+        let text = format!("{}\n{row}\"{row}{row}", COLUMNS.join(","));
+        let read = parse(text.as_bytes(), Path::new("log.csv"), None).unwrap();
+        assert_eq!((read.rows.len(), read.bad.len()), (1, 1));
+        assert!(read.bad[0].to_string().contains("line 3") && read.bad[0].why.contains("a quote may be left open"));
+        let binary = parse([0xff, 0xfe, 0].as_slice(), Path::new("log.csv"), None).unwrap_err();
+        let binary = format!("{binary:#}");
+        assert!(binary.contains("is no CSV file in UTF-8"), "{binary}");
     }
 }

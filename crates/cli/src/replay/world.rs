@@ -166,7 +166,7 @@ async fn users(suite: &Suite, rows: &[Row], world: &mut World) -> anyhow::Result
         let user = User {
             name: caller.clone(),
             site_id: site.clone(),
-            emails: vec![format!("{}@replay.example", caller.to_lowercase().replace(' ', "."))],
+            emails: email(caller).into_iter().collect(),
             important: number(caller).is_multiple_of(20),
             external_id: caller.clone(),
             external_source: SOURCE.to_owned(),
@@ -178,6 +178,15 @@ async fn users(suite: &Suite, rows: &[Row], world: &mut World) -> anyhow::Result
         *world.made.entry("users").or_default() += 1;
     }
     Ok(())
+}
+
+/// The address made from a caller's name, of those that can be part of one.
+fn email(caller: &str) -> Option<String> {
+    let name = caller.to_lowercase().replace(' ', ".");
+    let plain = name.len() <= 60
+        && name.split('.').all(|part| !part.is_empty())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    plain.then(|| format!("{name}@replay.example"))
 }
 
 async fn teams(suite: &Suite, rows: &[Row], world: &mut World) -> anyhow::Result<String> {
