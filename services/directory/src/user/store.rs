@@ -58,7 +58,7 @@ impl Resource for Users {
         found.take(emails::check_distinct(&after.emails))?;
         let known = before.map_or(&[][..], |b| &b.relationship_ids[..]);
         let field = "user.relationship_ids";
-let entity = RelationshipEntity::User;
+        let entity = RelationshipEntity::User;
         found.take(relationship::check_entity(tx, entity, field, known, &after.relationship_ids).await)?;
         found.refuse()?;
         let known = before.map_or(&[][..], |b| &b.role_ids[..]);

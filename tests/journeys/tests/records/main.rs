@@ -56,7 +56,10 @@ const RECORDS: &[Entry] = &[
         together: &["event_type", "rule_id"],
         ..entry("notification", "NotificationDefinition", "notification_definitions")
     },
-    entry("notification", "EmailSender", "email_senders"),
+    Entry {
+        together: &["host", "port", "security", "ca_certificate", "username", "password"],
+        ..entry("notification", "EmailSender", "email_senders")
+    },
     Entry { without: &["site_id", "user_id"], ..entry("notification", "PopupNote", "popup_notes") },
     Entry { without: &["customer_id", "user_id"], ..entry("notification", "PopupNote", "popup_notes") },
     Entry { without: &["customer_id", "site_id"], ..entry("notification", "PopupNote", "popup_notes") },
