@@ -157,7 +157,7 @@ async fn rows<S: Resource>(
     }
     // Every filter makes another statement: keeping them prepared would fill the connections' caches.
     let rows = sql.build().persistent(false).fetch_all(service.pool()).await?;
-    Ok(rows.iter().map(decode).collect::<Result<_, _>>()?)
+    rows.iter().map(decode).collect::<Result<_, _>>()
 }
 
 fn push_condition<S: Resource>(sql: &mut QueryBuilder<Postgres>, field: &'static str, value: Value) {
