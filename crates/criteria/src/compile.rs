@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::definition::{Criterion, Definition, GroupKind, Places};
 use crate::operator::{Arity, Operator};
+use crate::pattern::Matcher;
 use crate::predicate::Predicate;
 use crate::problem::{Problem, ProblemKind};
 use crate::schema::{Field, FieldSet, FieldType, Schema};
@@ -22,6 +23,7 @@ pub const MAX_VALUES: usize = 1_000;
 #[derive(Debug)]
 pub struct Compiled {
     pub(crate) root: Node,
+    patterns: usize,
     fields: FieldSet,
 }
 
@@ -30,6 +32,12 @@ impl Compiled {
     #[must_use]
     pub fn fields(&self) -> &FieldSet {
         &self.fields
+    }
+
+    /// How many of its criteria are patterns, which take memory.
+    #[must_use]
+    pub fn patterns(&self) -> usize {
+        self.patterns
     }
 }
 
@@ -42,6 +50,8 @@ pub(crate) enum Node {
 /// A criterion that was checked.
 #[derive(Debug)]
 pub(crate) struct Checked {
+    /// Which of its definition's criteria it is, counted from 0.
+    pub(crate) number: usize,
     pub(crate) field: Field,
     pub(crate) predicate: Predicate,
     // As written, for explaining.
@@ -59,7 +69,7 @@ pub(crate) struct Checked {
 /// `….field`, `….operator`, `….values` and `….values[0]` name the part. What lies beyond [`MAX_CRITERIA`] or
 /// [`MAX_DEPTH`] is not looked at.
 pub fn compile(schema: &Schema, definition: &Definition) -> Result<Compiled, Vec<Problem>> {
-    let mut check = Check { schema, problems: Vec::new(), criteria: 0, fields: FieldSet::new() };
+    let mut check = Check { schema, problems: Vec::new(), criteria: 0, patterns: 0, fields: FieldSet::new() };
     let root = match definition {
         // A rule without criteria is one that always holds.
         Definition::Group { kind: GroupKind::All, items } if items.is_empty() => {
@@ -68,7 +78,9 @@ pub fn compile(schema: &Schema, definition: &Definition) -> Result<Compiled, Vec
         other => check.node(other, "criteria", 0),
     };
     match root {
-        Some(root) if check.problems.is_empty() => Ok(Compiled { root, fields: check.fields }),
+        Some(root) if check.problems.is_empty() => {
+            Ok(Compiled { root, patterns: check.patterns, fields: check.fields })
+        }
         _ => Err(check.problems),
     }
 }
@@ -77,6 +89,7 @@ struct Check<'a> {
     schema: &'a Schema,
     problems: Vec<Problem>,
     criteria: usize,
+    patterns: usize,
     fields: FieldSet,
 }
 
@@ -151,22 +164,37 @@ impl Check<'_> {
         };
         self.values(criterion, &field, path);
         let sound = fits && self.problems.len() == before;
-        let predicate =
-            sound.then(|| Predicate::new(field.kind, operator, &criterion.values, criterion.case_sensitive)).flatten();
+        let predicate = if sound { self.predicate(criterion, &field, path) } else { None };
         let Some(predicate) = predicate else {
-            if !fits || sound {
+            if !fits || sound && self.problems.len() == before {
                 self.problem(format!("{path}.operator"), ProblemKind::WrongOperator { operator, kind: field.kind });
             }
             return None;
         };
         self.fields.insert(field.id);
         Some(Checked {
+            number: self.criteria - 1,
             field,
             predicate,
             operator,
             wanted: criterion.values.as_slice().into(),
             case_sensitive: criterion.case_sensitive,
         })
+    }
+
+    /// The predicate of a criterion that has no problem but perhaps its pattern.
+    fn predicate(&mut self, criterion: &Criterion, field: &Field, path: &str) -> Option<Predicate> {
+        if let (Operator::Matches, [Value::Text(pattern)]) = (criterion.operator, &*criterion.values) {
+            self.patterns += 1;
+            return match Matcher::new(pattern, criterion.case_sensitive) {
+                Ok(matcher) => Some(Predicate::matches(matcher)),
+                Err(wrong) => {
+                    self.problem(format!("{path}.values[0]"), wrong);
+                    None
+                }
+            };
+        }
+        Predicate::new(field.kind, criterion.operator, &criterion.values, criterion.case_sensitive)
     }
 
     fn count_values(&mut self, criterion: &Criterion, path: &str) {
@@ -185,10 +213,16 @@ impl Check<'_> {
 
     fn values(&mut self, criterion: &Criterion, field: &Field, path: &str) {
         for (index, value) in criterion.values.iter().enumerate().take(MAX_VALUES) {
-            if let Some(problem) = wrong_value(value, field, field.kind.element()) {
+            if let Some(problem) = wrong_value(value, field, criterion.operator.values(field.kind)) {
                 self.problem(format!("{path}.values[{index}]"), problem);
             } else if value.is_empty() {
                 self.problem(format!("{path}.values[{index}]"), ProblemKind::EmptyValue);
+            }
+        }
+        if matches!(criterion.operator, Operator::WithinLast | Operator::WithinNext) {
+            let lengths = criterion.values.iter().filter_map(Value::as_number);
+            if lengths.take(1).any(|length| length < 1) {
+                self.problem(format!("{path}.values[0]"), ProblemKind::NoLength);
             }
         }
         let reversed = match (criterion.operator, &*criterion.values) {

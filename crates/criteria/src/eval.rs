@@ -18,13 +18,18 @@ pub fn eval(criteria: &Compiled, record: &Record) -> Truth {
 /// The fields that leave UNKNOWN criteria unknown; none if the criteria hold or fail.
 pub(crate) fn unknown_facts(criteria: &Compiled, record: &Record) -> FieldSet {
     let mut facts = FieldSet::new();
-    undecided(&criteria.root, record, &mut facts);
+    add_unknown_facts(criteria, record, &mut facts);
     facts
+}
+
+/// Adds the fields that [`unknown_facts`] gives.
+pub(crate) fn add_unknown_facts(criteria: &Compiled, record: &Record, facts: &mut FieldSet) {
+    undecided(&criteria.root, record, facts);
 }
 
 impl Checked {
     pub(crate) fn on(&self, record: &Record) -> Truth {
-        self.predicate.on(record.get(self.field.id))
+        self.predicate.on(self.field.id, record)
     }
 }
 

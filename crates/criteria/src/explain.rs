@@ -108,6 +108,32 @@ impl Trace {
         }
     }
 
+    /// The fewest criteria whose answers alone force this one, in order, each with the value it saw.
+    ///
+    /// Of an ALL that failed one item that failed is enough, of an ANY that held one that held: the item with the
+    /// fewest such criteria, and of several the first. Of an ANY that failed, or an ALL that held, every item is needed.
+    /// What stayed UNKNOWN is told by its [`reasons`](Trace::reasons).
+    #[must_use]
+    pub fn fewest_reasons(&self) -> Vec<&SeenCriterion> {
+        if self.truth == Truth::Unknown {
+            return self.reasons();
+        }
+        match &self.node {
+            TraceNode::Criterion(criterion) => vec![criterion],
+            TraceNode::Group { kind, items } => {
+                let of_item = items.iter().filter(|item| *kind == GroupKind::Not || item.truth == self.truth);
+                let one_is_enough =
+                    matches!((kind, self.truth), (GroupKind::All, Truth::False) | (GroupKind::Any, Truth::True));
+                let of_item = of_item.map(Trace::fewest_reasons);
+                if one_is_enough {
+                    of_item.min_by_key(Vec::len).unwrap_or_default()
+                } else {
+                    of_item.flatten().collect()
+                }
+            }
+        }
+    }
+
     /// The fields whose value nobody knows and that left the answer UNKNOWN; none if it is not.
     #[must_use]
     pub fn unknown_facts(&self) -> FieldSet {

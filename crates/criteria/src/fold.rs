@@ -43,6 +43,11 @@ impl Pattern {
         Pattern { wanted, fallback: fallback.into() }
     }
 
+    /// What is looked for, folded.
+    pub(crate) fn text(&self) -> String {
+        self.wanted.iter().collect()
+    }
+
     pub(crate) fn occurs_in(&self, text: &str) -> bool {
         let mut length = 0;
         for seen in fold(text) {

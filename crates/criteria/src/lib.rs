@@ -30,7 +30,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`explain`] answers the same question with every value it saw; [`walk`] runs a [`RuleSet`] over a record.
+//! [`explain`] answers the same question with every value it saw; [`walk`] runs a [`RuleSet`] over a record, one
+//! rule after the other; a [`RuleIndex`] does the same for many rules at what those cost that match.
 //!
 //! # Three answers
 //!
@@ -54,12 +55,16 @@
 //! | ID, CHOICE     | NONE_OF          | 1+     | true     | UNKNOWN    | it is none of the values                          |
 //! | ID, CHOICE     | HAS_VALUE        | 0      | false    | UNKNOWN    | it has a value                                    |
 //! | ID, CHOICE     | HAS_NO_VALUE     | 0      | true     | UNKNOWN    | it has none                                       |
+//! | ID, CHOICE     | CHANGED          | 0      | false    | UNKNOWN    | the update changed it                             |
+//! | ID, CHOICE     | CHANGED_FROM     | 1      | false    | UNKNOWN    | the update changed it, and it was the value       |
+//! | ID, CHOICE     | CHANGED_TO       | 1      | false    | UNKNOWN    | the update changed it, and it is the value        |
 //! | ID_SET, TEXT_SET | EQUALS         | 1+     | false    | UNKNOWN    | it is the same set, whatever the order            |
 //! | ID_SET, TEXT_SET | INCLUDES       | 1+     | false    | UNKNOWN    | it shares one or more with the values             |
 //! | ID_SET, TEXT_SET | INCLUDES_ALL   | 1+     | false    | UNKNOWN    | every one of the values is in it                  |
 //! | ID_SET, TEXT_SET | DOES_NOT_INCLUDE | 1+   | true     | UNKNOWN    | it shares none with the values                    |
 //! | ID_SET, TEXT_SET | HAS_VALUE      | 0      | false    | UNKNOWN    | it has a member                                   |
 //! | ID_SET, TEXT_SET | HAS_NO_VALUE   | 0      | true     | UNKNOWN    | it has none                                       |
+//! | ID_SET, TEXT_SET | CHANGED        | 0      | false    | UNKNOWN    | the update changed it                             |
 //! | TEXT           | IS               | 1      | false    | UNKNOWN    | it is the value                                   |
 //! | TEXT           | IS_NOT           | 1      | true     | UNKNOWN    | it is not the value                               |
 //! | TEXT           | ANY_OF           | 1+     | false    | UNKNOWN    | it is one of the values                           |
@@ -70,6 +75,10 @@
 //! | TEXT           | ENDS_WITH        | 1      | false    | UNKNOWN    | it ends with the value                            |
 //! | TEXT           | HAS_VALUE        | 0      | false    | UNKNOWN    | it has a character, be it a space                 |
 //! | TEXT           | HAS_NO_VALUE     | 0      | true     | UNKNOWN    | it has none                                       |
+//! | TEXT           | MATCHES          | 1      | false    | UNKNOWN    | the value, a regular expression, matches in it    |
+//! | TEXT           | CHANGED          | 0      | false    | UNKNOWN    | the update changed it, be it only in case         |
+//! | TEXT           | CHANGED_FROM     | 1      | false    | UNKNOWN    | the update changed it, and it was the value       |
+//! | TEXT           | CHANGED_TO       | 1      | false    | UNKNOWN    | the update changed it, and it is the value        |
 //! | NUMBER, TIME   | IS               | 1      | false    | UNKNOWN    | it is the value                                   |
 //! | NUMBER, TIME   | IS_NOT           | 1      | true     | UNKNOWN    | it is not the value                               |
 //! | NUMBER, TIME   | LESS        | 1      | false    | UNKNOWN    | it is below (before) the value                    |
@@ -79,21 +88,39 @@
 //! | NUMBER, TIME   | BETWEEN          | 2      | false    | UNKNOWN    | it is the first, the second, or between them      |
 //! | NUMBER, TIME   | HAS_VALUE        | 0      | false    | UNKNOWN    | it has a value                                    |
 //! | NUMBER, TIME   | HAS_NO_VALUE     | 0      | true     | UNKNOWN    | it has none                                       |
+//! | NUMBER, TIME   | CHANGED          | 0      | false    | UNKNOWN    | the update changed it                             |
+//! | NUMBER, TIME   | CHANGED_FROM     | 1      | false    | UNKNOWN    | the update changed it, and it was the value       |
+//! | NUMBER, TIME   | CHANGED_TO       | 1      | false    | UNKNOWN    | the update changed it, and it is the value        |
+//! | TIME           | WITHIN_LAST      | 1      | false    | UNKNOWN    | it is now, or so many seconds ago or fewer        |
+//! | TIME           | WITHIN_NEXT      | 1      | false    | UNKNOWN    | it is now, or so many seconds off or fewer        |
 //! | FLAG           | IS               | 1      | false    | UNKNOWN    | it is the value; empty is neither true nor false  |
+//! | FLAG           | CHANGED          | 0      | false    | UNKNOWN    | the update changed it                             |
+//! | FLAG           | CHANGED_FROM     | 1      | false    | UNKNOWN    | the update changed it, and it was the value       |
+//! | FLAG           | CHANGED_TO       | 1      | false    | UNKNOWN    | the update changed it, and it is the value        |
+//!
+//! CHANGED and its like compare with [what was known before](Record::set_before) an update; a rule that ran earlier is
+//! part of the update. Where nothing was before, as for something new, they fail, and so the table has it; else a field
+//! that was emptied or filled has changed too. Where it is UNKNOWN what was before, so are they, unless CHANGED_TO asks
+//! for another value. WITHIN_LAST and WITHIN_NEXT are UNKNOWN for a record that was not told [the
+//! time](Record::set_now). MATCHES takes a pattern of the [regex crate](https://docs.rs/regex/#syntax), which takes time in
+//! proportion to the text; how long, how large and how many patterns may be is bounded ([`MAX_PATTERN_LENGTH`],
+//! [`MAX_PATTERN_SIZE`], [`MAX_PATTERNS`]).
 //!
 //! # Case
 //!
 //! The operators of TEXT ignore case unless a criterion minds it. Ignoring case maps each character through
 //! [`char::to_lowercase`] on both sides and compares the results. No other folding takes place: `ß` is not `ss`, a
 //! final `ς` is not `σ`, and a letter with a combining accent is not the composed letter. The members of a TEXT_SET and
-//! the names of a CHOICE are always compared exactly.
+//! the names of a CHOICE are always compared exactly. A pattern without case follows Unicode's simple folding instead.
 
 mod compile;
 mod definition;
 mod eval;
 mod explain;
 mod fold;
+mod index;
 mod operator;
+mod pattern;
 mod predicate;
 mod problem;
 mod record;
@@ -107,7 +134,9 @@ pub use compile::{Compiled, MAX_CRITERIA, MAX_DEPTH, MAX_VALUES, compile};
 pub use definition::{Criterion, Definition, GroupKind};
 pub use eval::eval;
 pub use explain::{SeenCriterion, Trace, TraceNode, explain};
+pub use index::{Matched, Ran, RuleIndex, Scratch};
 pub use operator::{Arity, Operator};
+pub use pattern::{MAX_PATTERN_LENGTH, MAX_PATTERN_SIZE, MAX_PATTERNS};
 pub use problem::{Problem, ProblemKind};
 pub use record::{Fact, Record, SetError};
 pub use rule::{Action, AppliesTo, OutcomeDefinition, Rule, RuleDefinition, RuleSet, compile_rule};

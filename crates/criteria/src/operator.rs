@@ -58,16 +58,29 @@ pub enum Operator {
     GreaterOrEqual,
     /// It is one of the two values or between them.
     Between,
+    /// The pattern, a regular expression, matches somewhere in it.
+    Matches,
+    /// It is in the past by so many seconds or fewer.
+    WithinLast,
+    /// It is in the future by so many seconds or fewer.
+    WithinNext,
+    /// The update changed it.
+    Changed,
+    /// The update changed it, and it was the value.
+    ChangedFrom,
+    /// The update changed it, and it is the value.
+    ChangedTo,
 }
 
 use Operator::{
-    AnyOf, Between, Contains, DoesNotContain, DoesNotInclude, EndsWith, Equals, Greater, GreaterOrEqual, HasNoValue,
-    HasValue, Includes, IncludesAll, Is, IsNot, Less, LessOrEqual, NoneOf, StartsWith,
+    AnyOf, Between, Changed, ChangedFrom, ChangedTo, Contains, DoesNotContain, DoesNotInclude, EndsWith, Equals,
+    Greater, GreaterOrEqual, HasNoValue, HasValue, Includes, IncludesAll, Is, IsNot, Less, LessOrEqual, Matches,
+    NoneOf, StartsWith, WithinLast, WithinNext,
 };
 
 impl Operator {
     /// Every operator.
-    pub const ALL: [Operator; 19] = [
+    pub const ALL: [Operator; 25] = [
         Is,
         IsNot,
         AnyOf,
@@ -87,23 +100,71 @@ impl Operator {
         Greater,
         GreaterOrEqual,
         Between,
+        Matches,
+        WithinLast,
+        WithinNext,
+        Changed,
+        ChangedFrom,
+        ChangedTo,
     ];
 
     /// The operators that a field of this type understands.
     #[must_use]
     pub fn of(kind: FieldType) -> &'static [Operator] {
         match kind {
-            FieldType::Id | FieldType::Choice => &[Is, IsNot, AnyOf, NoneOf, HasValue, HasNoValue],
+            FieldType::Id | FieldType::Choice => {
+                &[Is, IsNot, AnyOf, NoneOf, HasValue, HasNoValue, Changed, ChangedFrom, ChangedTo]
+            }
             FieldType::IdSet | FieldType::TextSet => {
-                &[Equals, Includes, IncludesAll, DoesNotInclude, HasValue, HasNoValue]
+                &[Equals, Includes, IncludesAll, DoesNotInclude, HasValue, HasNoValue, Changed]
             }
-            FieldType::Text => {
-                &[Is, IsNot, AnyOf, NoneOf, Contains, DoesNotContain, StartsWith, EndsWith, HasValue, HasNoValue]
-            }
-            FieldType::Number | FieldType::Time => {
-                &[Is, IsNot, Less, LessOrEqual, Greater, GreaterOrEqual, Between, HasValue, HasNoValue]
-            }
-            FieldType::Flag => &[Is],
+            FieldType::Text => &[
+                Is,
+                IsNot,
+                AnyOf,
+                NoneOf,
+                Contains,
+                DoesNotContain,
+                StartsWith,
+                EndsWith,
+                Matches,
+                HasValue,
+                HasNoValue,
+                Changed,
+                ChangedFrom,
+                ChangedTo,
+            ],
+            FieldType::Number => &[
+                Is,
+                IsNot,
+                Less,
+                LessOrEqual,
+                Greater,
+                GreaterOrEqual,
+                Between,
+                HasValue,
+                HasNoValue,
+                Changed,
+                ChangedFrom,
+                ChangedTo,
+            ],
+            FieldType::Time => &[
+                Is,
+                IsNot,
+                Less,
+                LessOrEqual,
+                Greater,
+                GreaterOrEqual,
+                Between,
+                WithinLast,
+                WithinNext,
+                HasValue,
+                HasNoValue,
+                Changed,
+                ChangedFrom,
+                ChangedTo,
+            ],
+            FieldType::Flag => &[Is, Changed, ChangedFrom, ChangedTo],
         }
     }
 
@@ -111,12 +172,19 @@ impl Operator {
     #[must_use]
     pub fn arity(self) -> Arity {
         match self {
-            HasValue | HasNoValue => Arity::Zero,
+            HasValue | HasNoValue | Changed => Arity::Zero,
             Is | IsNot | Contains | DoesNotContain | StartsWith | EndsWith | Less | LessOrEqual | Greater
-            | GreaterOrEqual => Arity::One,
+            | GreaterOrEqual | Matches | WithinLast | WithinNext | ChangedFrom | ChangedTo => Arity::One,
             Between => Arity::Two,
             AnyOf | NoneOf | Equals | Includes | IncludesAll | DoesNotInclude => Arity::Many,
         }
+    }
+
+    /// What its values are, for a field of this type: one member of the field, but for a length of time, which is a
+    /// number of seconds.
+    #[must_use]
+    pub fn values(self, kind: FieldType) -> FieldType {
+        if matches!(self, WithinLast | WithinNext) { FieldType::Number } else { kind.element() }
     }
 
     /// Whether it is the opposite of another operator, and so holds on a field known to be empty.
@@ -148,6 +216,12 @@ impl Operator {
             Greater => "GREATER",
             GreaterOrEqual => "GREATER_OR_EQUAL",
             Between => "BETWEEN",
+            Matches => "MATCHES",
+            WithinLast => "WITHIN_LAST",
+            WithinNext => "WITHIN_NEXT",
+            Changed => "CHANGED",
+            ChangedFrom => "CHANGED_FROM",
+            ChangedTo => "CHANGED_TO",
         }
     }
 }

@@ -7,23 +7,27 @@ use chrono::{DateTime, Utc};
 
 use crate::fold::{self, Pattern, fold};
 use crate::operator::Operator;
-use crate::record::Fact;
-use crate::schema::FieldType;
+use crate::pattern::Matcher;
+use crate::record::{Fact, Record};
+use crate::schema::{FieldId, FieldType};
 use crate::truth::Truth;
 use crate::value::{IdSet, Set, TextSet, Value};
 
-type Range<T> = (Bound<T>, Bound<T>);
+pub(crate) type Range<T> = (Bound<T>, Bound<T>);
+
+/// A second in nanoseconds.
+const SECOND: i128 = 1_000_000_000;
 
 /// A criterion, ready to ask. A negative operator is its positive one turned round, on an empty field too.
 #[derive(Debug)]
 pub(crate) struct Predicate {
-    positive: Positive,
-    negated: bool,
+    pub(crate) positive: Positive,
+    pub(crate) negated: bool,
 }
 
 /// What a positive operator asks of a known value. Values are sorted where one of several is looked for.
 #[derive(Debug)]
-enum Positive {
+pub(crate) enum Positive {
     Present,
     Flag(bool),
     Ids(IdSet),
@@ -37,17 +41,31 @@ enum Positive {
     Times(Range<DateTime<Utc>>),
     IdSet(Relation, IdSet),
     TextSet(Relation, TextSet),
+    Matches(Box<Matcher>),
+    /// How long ago, in nanoseconds.
+    Elapsed(Range<i128>),
+    /// That it changed, and what it was before or is now.
+    Changed(Option<Box<(When, Positive)>>),
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Place {
+/// On which side of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    Before,
+    Now,
+}
+
+/// Where in a text a part is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Place {
     Anywhere,
     Start,
     End,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Relation {
+/// What a set has to do with the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relation {
     Same,
     Shares,
     IncludesAll,
@@ -62,6 +80,17 @@ impl Predicate {
         case_sensitive: bool,
     ) -> Option<Predicate> {
         let positive = match (operator, kind) {
+            (Operator::Changed, _) => Positive::Changed(None),
+            (Operator::ChangedFrom | Operator::ChangedTo, _) => {
+                let when = if operator == Operator::ChangedFrom { When::Before } else { When::Now };
+                let is = Predicate::new(kind, Operator::Is, values, case_sensitive)?;
+                Positive::Changed(Some(Box::new((when, is.positive))))
+            }
+            (Operator::WithinLast | Operator::WithinNext, _) => {
+                let length = i128::from(values.first()?.as_number()?) * SECOND;
+                let (low, high) = if operator == Operator::WithinLast { (0, length) } else { (-length, 0) };
+                Positive::Elapsed((Bound::Included(low), Bound::Included(high)))
+            }
             (Operator::HasValue | Operator::HasNoValue, _) => Positive::Present,
             (_, FieldType::Flag) => Positive::Flag(values.first()?.as_flag()?),
             (_, FieldType::Id) => Positive::Ids(values.iter().filter_map(Value::as_id).collect()),
@@ -79,17 +108,48 @@ impl Predicate {
         Some(Predicate { positive, negated: operator.is_negative() })
     }
 
+    /// The predicate of a pattern.
+    pub(crate) fn matches(matcher: Matcher) -> Predicate {
+        Predicate { positive: Positive::Matches(Box::new(matcher)), negated: false }
+    }
+
     /// What the criterion answers on what is known of its field.
-    pub(crate) fn on(&self, fact: &Fact) -> Truth {
-        match fact {
-            Fact::Unknown => Truth::Unknown,
-            Fact::Empty => Truth::from(self.negated),
+    pub(crate) fn on(&self, field: FieldId, record: &Record) -> Truth {
+        let fact = record.get(field);
+        match (&self.positive, fact) {
+            (_, Fact::Unknown) => Truth::Unknown,
+            (Positive::Changed(was), _) => change(was.as_deref(), fact, record.before(field)),
+            (_, Fact::Empty) => Truth::from(self.negated),
+            (Positive::Elapsed(wanted), Fact::Known(Value::Time(time))) => {
+                record.now().map_or(Truth::Unknown, |now| Truth::from(wanted.contains(&elapsed(time, &now))))
+            }
             // A value of another type can come only from a record of another schema: then nobody knows.
-            Fact::Known(value) => {
-                self.positive.holds(value).map_or(Truth::Unknown, |holds| Truth::from(holds != self.negated))
+            (positive, Fact::Known(value)) => {
+                positive.holds(value).map_or(Truth::Unknown, |holds| Truth::from(holds != self.negated))
             }
         }
     }
+}
+
+/// Whether a field changed, and was or is a value if one is asked for.
+fn change(wanted: Option<&(When, Positive)>, now: &Fact, before: Option<&Fact>) -> Truth {
+    let Some(before) = before else { return Truth::False };
+    let changed = if *before == Fact::Unknown { Truth::Unknown } else { Truth::from(now != before) };
+    let Some((when, wanted)) = wanted else { return changed };
+    let seen = if *when == When::Before { before } else { now };
+    let is = match seen {
+        Fact::Unknown => Truth::Unknown,
+        Fact::Empty => Truth::False,
+        Fact::Known(value) => wanted.holds(value).map_or(Truth::Unknown, Truth::from),
+    };
+    changed.and(is)
+}
+
+/// How long ago a time was, in nanoseconds; below zero if it is to come.
+pub(crate) fn elapsed(time: &DateTime<Utc>, now: &DateTime<Utc>) -> i128 {
+    let nanoseconds =
+        |it: &DateTime<Utc>| i128::from(it.timestamp()) * SECOND + i128::from(it.timestamp_subsec_nanos());
+    nanoseconds(now) - nanoseconds(time)
 }
 
 impl Positive {
@@ -109,6 +169,7 @@ impl Positive {
             (Positive::FoldedPart(Place::End, wanted), Value::Text(seen)) => fold::ends_with(seen, wanted),
             (Positive::FoldedPart(_, wanted), Value::Text(seen)) => fold::starts_with(seen, wanted),
             (Positive::Pattern(wanted), Value::Text(seen)) => wanted.occurs_in(seen),
+            (Positive::Matches(wanted), Value::Text(seen)) => wanted.regex.is_match(seen),
             (Positive::Numbers(wanted), Value::Number(seen)) => wanted.contains(seen),
             (Positive::Times(wanted), Value::Time(seen)) => wanted.contains(seen),
             (Positive::IdSet(relation, wanted), Value::IdSet(seen)) => relates(*relation, seen, wanted),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::compile::{MAX_CRITERIA, MAX_DEPTH, MAX_VALUES};
 use crate::definition::GroupKind;
 use crate::operator::{Arity, Operator};
+use crate::pattern::{MAX_PATTERN_LENGTH, MAX_PATTERN_SIZE, MAX_PATTERNS};
 use crate::schema::FieldType;
 
 /// One thing that is wrong, and where.
@@ -31,6 +32,21 @@ pub enum ProblemKind {
         /// The field's type.
         kind: FieldType,
     },
+    /// A pattern that is no regular expression.
+    #[error("The pattern is not a regular expression: {0}.")]
+    BadPattern(String),
+    /// A pattern with too many characters.
+    #[error("A pattern has at most {MAX_PATTERN_LENGTH} characters.")]
+    PatternTooLong,
+    /// A pattern that takes too much memory.
+    #[error("The pattern takes more than {} KiB when compiled; repeat less, or name fewer characters.", MAX_PATTERN_SIZE >> 10)]
+    PatternTooLarge,
+    /// Rules with too many patterns.
+    #[error("The rules have {0} patterns; together they may have {MAX_PATTERNS}.")]
+    TooManyPatterns(usize),
+    /// A length of time that is not above zero.
+    #[error("The length of time must be 1 second or more.")]
+    NoLength,
     /// Too few or too many values.
     #[error("{operator} takes {}, not {found}.", takes(*operator))]
     WrongCount {

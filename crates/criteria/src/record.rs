@@ -1,5 +1,9 @@
 //! What is known of the thing that criteria are asked about.
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
 use crate::schema::{FieldId, FieldSet, FieldType, Schema};
 use crate::value::Value;
 
@@ -54,19 +58,47 @@ pub enum SetError {
 pub struct Record {
     schema: Schema,
     facts: Vec<Fact>,
+    before: Option<Arc<[Fact]>>,
+    now: Option<DateTime<Utc>>,
 }
 
 impl Record {
     /// A record of which nothing is known.
     #[must_use]
     pub fn new(schema: &Schema) -> Record {
-        Record { schema: schema.clone(), facts: vec![Fact::Unknown; schema.fields().len()] }
+        Record::of(schema, Fact::Unknown)
     }
 
     /// A record whose every field is known to be empty.
     #[must_use]
     pub fn empty(schema: &Schema) -> Record {
-        Record { schema: schema.clone(), facts: vec![Fact::Empty; schema.fields().len()] }
+        Record::of(schema, Fact::Empty)
+    }
+
+    fn of(schema: &Schema, fact: Fact) -> Record {
+        Record { schema: schema.clone(), facts: vec![fact; schema.fields().len()], before: None, now: None }
+    }
+
+    /// Says what was known before the update that this record shows. Without, nothing counts as changed.
+    pub fn set_before(&mut self, before: &Record) {
+        self.before = Some(before.facts.as_slice().into());
+    }
+
+    /// What was known of the field before the update; none if this is not about an update.
+    #[must_use]
+    pub fn before(&self, field: FieldId) -> Option<&Fact> {
+        Some(self.before.as_ref()?.get(field.index()).unwrap_or(&Fact::Unknown))
+    }
+
+    /// Says which time criteria see as now. Without, nobody knows how long ago or how far off a time is.
+    pub fn set_now(&mut self, now: DateTime<Utc>) {
+        self.now = Some(now);
+    }
+
+    /// The time that criteria see as now.
+    #[must_use]
+    pub fn now(&self) -> Option<DateTime<Utc>> {
+        self.now
     }
 
     /// The schema it was made for.

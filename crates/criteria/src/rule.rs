@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::compile::{Compiled, compile, wrong_value};
 use crate::definition::Definition;
+use crate::pattern::MAX_PATTERNS;
 use crate::problem::{Problem, ProblemKind};
 use crate::schema::{FieldId, FieldType, Schema};
 use crate::value::Value;
@@ -140,7 +141,8 @@ impl Rule {
         &self.outcomes
     }
 
-    fn order(&self) -> (i32, DateTime<Utc>, Uuid) {
+    /// What rules are sorted by.
+    pub(crate) fn order(&self) -> (i32, DateTime<Utc>, Uuid) {
         (self.precedence, self.created, self.id)
     }
 }
@@ -213,6 +215,16 @@ impl RuleSet {
     #[must_use]
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
+    }
+
+    /// Whether the rules have few enough patterns for the memory that these may take.
+    ///
+    /// # Errors
+    ///
+    /// When they have more than [`MAX_PATTERNS`].
+    pub fn check_patterns(&self) -> Result<(), ProblemKind> {
+        let count = self.rules.iter().map(|rule| rule.criteria.patterns()).sum();
+        if count > MAX_PATTERNS { Err(ProblemKind::TooManyPatterns(count)) } else { Ok(()) }
     }
 
     /// The rule with this id.

@@ -224,6 +224,11 @@ impl FieldSet {
         self.0.iter().zip(&other.0).any(|(mine, theirs)| mine & theirs != 0)
     }
 
+    /// Takes all fields out.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

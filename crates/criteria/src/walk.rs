@@ -153,7 +153,7 @@ pub enum NotConsidered {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn walk(rules: &RuleSet, record: &mut Record, occasion: &Occasion) -> Outcome {
-    run(rules, record, occasion, None)
+    run(rules.rules().iter().map(|rule| &**rule), record, occasion, None)
 }
 
 /// Runs the rules as [`walk`] does, and tells for the rules that `wanted` selects what became of each.
@@ -163,12 +163,22 @@ pub fn walk_explained(
     occasion: &Occasion,
     mut wanted: impl FnMut(&Rule) -> bool,
 ) -> Outcome {
-    run(rules, record, occasion, Some(&mut wanted))
+    explained(rules.rules().iter().map(|rule| &**rule), record, occasion, &mut wanted)
+}
+
+/// [`walk_explained`] over rules that come in the order they run.
+pub(crate) fn explained<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    record: &mut Record,
+    occasion: &Occasion,
+    wanted: &mut dyn FnMut(&Rule) -> bool,
+) -> Outcome {
+    run(rules, record, occasion, Some(wanted))
 }
 
 /// The one function that decides.
-fn run(
-    rules: &RuleSet,
+fn run<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
     record: &mut Record,
     occasion: &Occasion,
     mut wanted: Option<&mut dyn FnMut(&Rule) -> bool>,
@@ -178,7 +188,7 @@ fn run(
         Occasion::Existing { changed } => changed.clone(),
         Occasion::New | Occasion::Manual { .. } => FieldSet::new(),
     };
-    for rule in rules.rules() {
+    for rule in rules {
         if outcome.stopped_by.is_some() && wanted.is_none() {
             break;
         }
@@ -236,7 +246,8 @@ fn consider(
             trace.map(|trace| Verdict::Undecided { facts, trace })
         }
         Truth::True => {
-            let changes = apply(rule, record);
+            let mut changes = Vec::new();
+            apply(rule, record, &mut changes);
             changed.extend(changes.iter().map(|change| change.field));
             if rule.stop_on_match() {
                 outcome.stopped_by = Some(rule.id());
@@ -248,8 +259,8 @@ fn consider(
     }
 }
 
-fn apply(rule: &Rule, record: &mut Record) -> Vec<Change> {
-    let mut changes = Vec::new();
+/// Puts a rule's outcomes into the record and notes what changed.
+pub(crate) fn apply(rule: &Rule, record: &mut Record, changes: &mut Vec<Change>) {
     for (field, action) in rule.outcomes() {
         let from = record.get(*field).clone();
         let to = match action {
@@ -261,7 +272,6 @@ fn apply(rule: &Rule, record: &mut Record) -> Vec<Change> {
             changes.push(Change { field: *field, from, to });
         }
     }
-    changes
 }
 
 fn added(from: &Fact, more: &Value) -> Fact {

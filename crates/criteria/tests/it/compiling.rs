@@ -5,7 +5,7 @@ use concierge_criteria::{
     Value, compile, compile_rule,
 };
 
-use crate::world::{add, age, compiled, criterion, id, ids, important, rule, schema, set, time};
+use crate::world::{add, age, compiled, criterion, id, ids, important, rule, rules, schema, set, time};
 
 fn problems(definition: &Definition) -> Vec<String> {
     compile(&schema(), definition).unwrap_err().iter().map(Problem::to_string).collect()
@@ -33,7 +33,7 @@ fn names_every_problem_at_once_with_its_place() {
             "criteria.criteria[0].field: There is no field `ticket.teem`.",
             "criteria.groups[0].criteria[0].values[0]: The value must be ID, not TEXT.",
             "criteria.groups[0].criteria[1].operator: CONTAINS does not work on NUMBER; use one of IS, IS_NOT, LESS, LESS_OR_EQUAL, \
-             GREATER, GREATER_OR_EQUAL, BETWEEN, HAS_VALUE, HAS_NO_VALUE.",
+             GREATER, GREATER_OR_EQUAL, BETWEEN, HAS_VALUE, HAS_NO_VALUE, CHANGED, CHANGED_FROM, CHANGED_TO.",
             "criteria.groups[0].criteria[2].values: IS takes exactly one value, not 2.",
             "criteria.criteria[2].values: The first value must not be above the second.",
             "criteria.criteria[3].values[0]: The value must not be empty; use HAS_VALUE or HAS_NO_VALUE to ask for emptiness.",
@@ -151,4 +151,31 @@ fn names_every_problem_of_a_rule() {
             "outcomes[6].field: The field `ticket.team` has an outcome already.",
         ]
     );
+}
+
+#[test]
+fn says_what_is_wrong_with_a_pattern_or_a_length_of_time() {
+    let problem = |name: &str, operator, value: Value| {
+        let problems = compile(&schema(), &criterion(name, operator, [value])).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems[0].to_string()
+    };
+    let pattern = |text: &str| problem("ticket.summary", Operator::Matches, text.into());
+    assert_eq!(pattern("a(b"), "criteria.values[0]: The pattern is not a regular expression: unclosed group.");
+    assert_eq!(pattern(&"a".repeat(1_001)), "criteria.values[0]: A pattern has at most 1000 characters.");
+    assert_eq!(
+        pattern(r"\w{200}"),
+        "criteria.values[0]: The pattern takes more than 128 KiB when compiled; repeat less, or name fewer characters."
+    );
+    let within = |value: Value| problem("ticket.due", Operator::WithinLast, value);
+    assert_eq!(within(0.into()), "criteria.values[0]: The length of time must be 1 second or more.");
+    assert_eq!(within(time(1).into()), "criteria.values[0]: The value must be NUMBER, not TIME.");
+}
+
+#[test]
+fn rules_have_so_many_patterns_together_and_no_more() {
+    let patterns = |count| Definition::any((0..count).map(|_| criterion("ticket.summary", Operator::Matches, ["a"])));
+    let set = |counts: &[usize]| rules((1..).zip(counts).map(|(number, count)| rule(number, patterns(*count), vec![])));
+    assert_eq!(set(&[500, 500]).check_patterns(), Ok(()));
+    assert_eq!(set(&[500, 500, 1]).check_patterns(), Err(ProblemKind::TooManyPatterns(1_001)));
 }

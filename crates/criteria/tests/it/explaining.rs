@@ -8,6 +8,10 @@ fn reasons(trace: &Trace) -> Vec<String> {
     trace.reasons().iter().map(|seen| format!("{} {} {:?}", seen.name, seen.operator, seen.wanted)).collect()
 }
 
+fn fewest(trace: &Trace) -> Vec<String> {
+    trace.fewest_reasons().iter().map(|seen| format!("{} {} {:?}", seen.name, seen.operator, seen.wanted)).collect()
+}
+
 fn said(criteria: &[Definition]) -> Vec<String> {
     let one = |definition: &Definition| match definition {
         Definition::Criterion(it) => format!("{} {} {:?}", it.field, it.operator, it.values),
@@ -84,4 +88,21 @@ fn undecided_is_explained_by_the_facts_that_would_decide() {
     assert_eq!(reasons(&trace), said(&[important(true)]));
     let unknown = trace.unknown_facts();
     assert_eq!(schema().names(&unknown).collect::<Vec<_>>(), ["user.important"]);
+}
+
+#[test]
+fn fewest_reasons_of_a_failed_all_are_those_of_one_item() {
+    let facts = record([("ticket.age_minutes", 1.into()), ("ticket.team", id(1).into())]);
+    let wide = Definition::any([age(2), team(2)]);
+    let trace = explain(&compiled(&Definition::all([age(1), wide.clone(), team(3), age(4)])), &facts);
+    assert_eq!(fewest(&trace), said(&[team(3)]), "the first of the items that one criterion failed");
+    assert_eq!(trace.fewest_reasons()[0].seen, Fact::from(id(1)));
+    let trace = explain(&compiled(&wide), &facts);
+    assert_eq!(fewest(&trace), said(&[age(2), team(2)]), "every item of an ANY had to fail");
+    let trace = explain(&compiled(&Definition::negation(wide)), &facts);
+    assert_eq!((trace.truth, fewest(&trace)), (Truth::True, said(&[age(2), team(2)])));
+    let trace = explain(&compiled(&Definition::all([important(true), age(2)])), &facts);
+    assert_eq!(fewest(&trace), said(&[age(2)]), "what nobody knows makes no difference here");
+    let trace = explain(&compiled(&Definition::all([important(true), age(1)])), &facts);
+    assert_eq!((trace.truth, fewest(&trace)), (Truth::Unknown, said(&[important(true)])));
 }

@@ -3,6 +3,7 @@
 
 mod compiling;
 mod explaining;
+mod index;
 mod operators;
 mod oracle;
 mod random;

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use concierge_criteria::{Action, AppliesTo, Criterion, Definition, Fact, GroupKind, Operator, RuleDefinition, Value};
 use uuid::Uuid;
 
-/// What is known of each field, by name.
+/// What is known of each field, by name; what was known before an update, by `before ` and the name; and as `now` the
+/// time.
 pub(crate) type Facts = BTreeMap<String, Fact>;
 
 /// Whether criteria hold; `None` where nobody knows.
 pub(crate) fn holds(definition: &Definition, facts: &Facts) -> Option<bool> {
     match definition {
-        Definition::Criterion(criterion) => criterion_holds(criterion, &facts[&criterion.field]),
+        Definition::Criterion(criterion) => criterion_holds(criterion, &facts[&criterion.field], facts),
         Definition::Group { kind, items } => {
             let answers: Vec<Option<bool>> = items.iter().map(|item| holds(item, facts)).collect();
             match kind {
@@ -27,8 +28,26 @@ pub(crate) fn holds(definition: &Definition, facts: &Facts) -> Option<bool> {
     }
 }
 
-fn criterion_holds(criterion: &Criterion, fact: &Fact) -> Option<bool> {
+fn criterion_holds(criterion: &Criterion, fact: &Fact, facts: &Facts) -> Option<bool> {
     use Operator::*;
+    if let (Changed | ChangedFrom | ChangedTo, known) = (criterion.operator, fact) {
+        if *known == Fact::Unknown {
+            return None;
+        }
+        let Some(before) = facts.get(&format!("before {}", criterion.field)) else { return Some(false) };
+        let is = |fact| criterion_holds(&Criterion { operator: Is, ..criterion.clone() }, fact, facts);
+        let asked = match criterion.operator {
+            ChangedFrom => is(before),
+            ChangedTo => is(known),
+            _ => Some(true),
+        };
+        let changed = if *before == Fact::Unknown { None } else { Some(known != before) };
+        return match (changed, asked) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        };
+    }
     let seen = match fact {
         Fact::Unknown => return None,
         Fact::Empty => {
@@ -68,6 +87,21 @@ fn criterion_holds(criterion: &Criterion, fact: &Fact) -> Option<bool> {
         LessOrEqual => number(&seen) <= number(&wanted[0]),
         Greater => number(&seen) > number(&wanted[0]),
         GreaterOrEqual => number(&seen) >= number(&wanted[0]),
+        Matches => {
+            let case = if criterion.case_sensitive { "" } else { "(?i)" };
+            // The value as it is, not folded.
+            let (Fact::Known(Value::Text(text)), Value::Text(pattern)) = (fact, &criterion.values[0]) else {
+                panic!("{criterion:?} on {fact:?}")
+            };
+            regex::Regex::new(&format!("{case}{pattern}")).unwrap().is_match(text)
+        }
+        WithinLast | WithinNext => {
+            let Some(Fact::Known(now)) = facts.get("now") else { return None };
+            let ago = number(now) - number(&seen);
+            let ago = if criterion.operator == WithinLast { ago } else { -ago };
+            0 <= ago && ago <= number(&wanted[0])
+        }
+        Changed | ChangedFrom | ChangedTo => unreachable!("answered above"),
         Between => number(&wanted[0]) <= number(&seen) && number(&seen) <= number(&wanted[1]),
     })
 }

@@ -10,6 +10,7 @@ use concierge_criteria::{
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use proptest::test_runner::RngAlgorithm;
 
 use crate::oracle::{self, Asked, Became, Facts};
 use crate::world::{field, id, rules, schema, time};
@@ -37,11 +38,16 @@ fn fact(kind: FieldType) -> BoxedStrategy<Fact> {
     prop_oneof![3 => value(kind).prop_map(Fact::from), 1 => Just(Fact::Empty), 1 => Just(Fact::Unknown)].boxed()
 }
 
-fn facts() -> impl Strategy<Value = Facts> {
+pub(crate) fn facts() -> impl Strategy<Value = Facts> {
     let fields = schema().fields().to_vec();
     let names: Vec<String> = fields.iter().map(|field| field.name.to_string()).collect();
-    let strategies: Vec<_> = fields.iter().map(|field| fact(field.kind)).collect();
-    strategies.prop_map(move |facts| names.iter().cloned().zip(facts).collect())
+    let each = || fields.iter().map(|field| fact(field.kind)).collect::<Vec<_>>();
+    let now = prop::option::of((0..4_i64).prop_map(|seconds| Fact::from(time(seconds))));
+    (each(), prop::option::of(each()), now).prop_map(move |(facts, before, now)| {
+        let before = before.into_iter().flatten();
+        let before = names.iter().map(|name| format!("before {name}")).zip(before);
+        names.iter().cloned().zip(facts).chain(before).chain(now.map(|now| ("now".to_owned(), now))).collect()
+    })
 }
 
 fn criterion() -> impl Strategy<Value = Definition> {
@@ -59,7 +65,7 @@ fn criterion() -> impl Strategy<Value = Definition> {
             Arity::Two => 2..=2,
             Arity::Many => 1..=4,
         };
-        (vec(value(kind.element()), count), any::<bool>()).prop_map(move |(mut values, case_sensitive)| {
+        (vec(asked_value(kind, operator), count), any::<bool>()).prop_map(move |(mut values, case_sensitive)| {
             if let (Operator::Between, [Value::Number(low), Value::Number(high)]) = (operator, &mut *values) {
                 (*low, *high) = (*low.min(high), *low.max(high));
             }
@@ -71,11 +77,32 @@ fn criterion() -> impl Strategy<Value = Definition> {
     })
 }
 
+/// A value for a criterion.
+fn asked_value(kind: FieldType, operator: Operator) -> BoxedStrategy<Value> {
+    let patterns = ["a+b", "^b", "A$", "(ab|ba)b?", "[kß]", "b.b", ".*", "aab|İ", "^.$", "(?:aa)?b", "ab", "σ"];
+    match operator {
+        Operator::Matches => select(patterns.to_vec()).prop_map(Value::from).boxed(),
+        Operator::WithinLast | Operator::WithinNext => (1..3_i64).prop_map(Value::from).boxed(),
+        _ => value(kind.element()),
+    }
+}
+
 fn criteria() -> impl Strategy<Value = Definition> {
     criterion().prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 1..5).prop_map(Definition::all),
             vec(inner.clone(), 1..5).prop_map(Definition::any),
+            inner.prop_map(Definition::negation),
+        ]
+    })
+}
+
+/// Few enough criteria to try every choice of them.
+fn small_criteria() -> impl Strategy<Value = Definition> {
+    criterion().prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 1..4).prop_map(Definition::all),
+            vec(inner.clone(), 1..4).prop_map(Definition::any),
             inner.prop_map(Definition::negation),
         ]
     })
@@ -92,7 +119,7 @@ fn outcome() -> impl Strategy<Value = OutcomeDefinition> {
     })
 }
 
-fn rule(number: u128) -> impl Strategy<Value = RuleDefinition> {
+pub(crate) fn rule(number: u128) -> impl Strategy<Value = RuleDefinition> {
     let uses = vec![AppliesTo::NewAndExisting, AppliesTo::New, AppliesTo::Existing, AppliesTo::Manual];
     let order = (0..2_i32, 0..2_i64);
     let flags = (prop::bool::weighted(0.9), prop::bool::weighted(0.1));
@@ -119,7 +146,7 @@ fn rule_definitions() -> impl Strategy<Value = Vec<RuleDefinition>> {
     (1..=8_u128).map(rule).collect::<Vec<_>>().prop_shuffle()
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+pub(crate) fn asked() -> impl Strategy<Value = Asked> {
     let names: Vec<String> = schema().fields().iter().map(|field| field.name.to_string()).collect();
     prop_oneof![
         4 => Just(Asked::New),
@@ -128,12 +155,36 @@ fn asked() -> impl Strategy<Value = Asked> {
     ]
 }
 
-fn record(facts: &Facts) -> Record {
-    let mut record = Record::new(&schema());
+pub(crate) fn record(facts: &Facts) -> Record {
+    let (mut record, mut before) = (Record::new(&schema()), Record::new(&schema()));
     for (name, fact) in facts {
-        record.set(field(name), fact.clone()).unwrap();
+        match (name.strip_prefix("before "), fact) {
+            (Some(name), fact) => before.set(field(name), fact.clone()).unwrap(),
+            (None, Fact::Known(Value::Time(now))) if name == "now" => record.set_now(*now),
+            (None, fact) => record.set(field(name), fact.clone()).unwrap(),
+        }
+    }
+    if facts.keys().any(|name| name.starts_with("before ")) {
+        record.set_before(&before);
     }
     record
+}
+
+pub(crate) fn occasion(asked: &Asked) -> Occasion {
+    match asked {
+        Asked::New => Occasion::New,
+        Asked::Existing(names) => Occasion::Existing { changed: names.iter().map(|name| field(name)).collect() },
+        Asked::Manual(rules) => Occasion::Manual { rules: rules.clone() },
+    }
+}
+
+/// So many cases, or as many times more as CONCIERGE_CRITERIA_CASES is more than 2,000.
+pub(crate) fn config(cases: u32) -> ProptestConfig {
+    let wanted = std::env::var("CONCIERGE_CRITERIA_CASES").ok().and_then(|wanted| wanted.parse::<u32>().ok());
+    let cases = wanted.map_or(cases, |wanted| (cases.saturating_mul(wanted.div_ceil(2_000))).max(1));
+    // Random enough, and a quarter of the time without optimisation.
+    let rng_algorithm = RngAlgorithm::XorShift;
+    ProptestConfig { cases, rng_algorithm, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn truth(answer: Option<bool>) -> Truth {
@@ -179,8 +230,15 @@ fn from_reasons_alone(trace: &Trace, reasons: &[*const concierge_criteria::SeenC
     }
 }
 
+fn leaves(trace: &Trace, found: &mut Vec<*const concierge_criteria::SeenCriterion>) {
+    match &trace.node {
+        TraceNode::Criterion(seen) => found.push(seen),
+        TraceNode::Group { items, .. } => items.iter().for_each(|item| leaves(item, found)),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(600))]
 
     #[test]
     fn criteria_agree_with_the_oracle(definition in criteria(), facts in facts()) {
@@ -201,19 +259,34 @@ proptest! {
     }
 
     #[test]
+    fn fewest_reasons_force_the_answer_and_no_fewer_would(definition in small_criteria(), facts in facts()) {
+        let trace = explain(&compile(&schema(), &definition).unwrap(), &record(&facts));
+        let fewest: Vec<_> = trace.fewest_reasons().into_iter().map(std::ptr::from_ref).collect();
+        prop_assert_eq!(from_reasons_alone(&trace, &fewest), trace.truth);
+        let mut all = Vec::new();
+        leaves(&trace, &mut all);
+        if trace.truth != Truth::Unknown && all.len() <= 12 {
+            for chosen in 0_u32..1 << all.len() {
+                let some: Vec<_> = (0..).zip(&all).filter(|(bit, _)| chosen >> bit & 1 == 1).map(|(_, it)| *it).collect();
+                prop_assert!(some.len() >= fewest.len() || from_reasons_alone(&trace, &some) == Truth::Unknown);
+            }
+        }
+    }
+
+    #[test]
     fn learning_a_fact_never_turns_an_answer(definition in criteria(), before in facts(), learnt in facts()) {
         let compiled = compile(&schema(), &definition).unwrap();
         let (known, open) = (eval(&compiled, &record(&before)), oracle::open(&definition, &before));
         let mut after = before.clone();
         for (name, fact) in &mut after {
-            if *fact == Fact::Unknown && !open.contains(name) {
-                *fact = learnt[name].clone();
+            if *fact == Fact::Unknown && !open.contains(name.trim_start_matches("before ")) {
+                *fact = learnt.get(name).cloned().unwrap_or_default();
             }
         }
         prop_assert_eq!(eval(&compiled, &record(&after)), known, "facts that are not reported decide nothing");
         for (name, fact) in &mut after {
             if *fact == Fact::Unknown {
-                *fact = learnt[name].clone();
+                *fact = learnt.get(name).cloned().unwrap_or_default();
             }
         }
         let then = eval(&compiled, &record(&after));
@@ -223,11 +296,7 @@ proptest! {
     #[test]
     fn walks_agree_with_the_oracle(definitions in rule_definitions(), facts in facts(), asked in asked()) {
         let set = rules(definitions.clone());
-        let occasion = match &asked {
-            Asked::New => Occasion::New,
-            Asked::Existing(names) => Occasion::Existing { changed: names.iter().map(|name| field(name)).collect() },
-            Asked::Manual(rules) => Occasion::Manual { rules: rules.clone() },
-        };
+        let occasion = occasion(&asked);
         let (mut quiet, mut told, mut expected) = (record(&facts), record(&facts), facts);
         let outcome = walk_explained(&set, &mut told, &occasion, |_| true);
         let became = oracle::run(&definitions, &mut expected, &asked);

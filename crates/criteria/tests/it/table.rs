@@ -58,7 +58,7 @@ fn rows() -> Vec<Row> {
 
 /// A criterion with as many values as the operator takes.
 fn example(kind: FieldType, operator: Operator) -> Criterion {
-    let value: Value = match kind.element() {
+    let value: Value = match operator.values(kind) {
         FieldType::Id => id(1).into(),
         FieldType::Choice => Value::choice("PHONE"),
         FieldType::Text => "a".into(),

@@ -10,6 +10,9 @@ use concierge_proto::common::{
 };
 use concierge_proto::record::{datetime, timestamp};
 
+/// How many regular expressions the criteria of one record may have: each takes memory as long as it is used.
+const MOST_PATTERNS: usize = 20;
+
 /// Values seen are cut to so many characters.
 const LONGEST_TEXT: usize = 1_000;
 
@@ -17,13 +20,20 @@ const LONGEST_TEXT: usize = 1_000;
 /// `criteria`, such as `rule`.
 pub fn compile(schema: &Schema, criteria: Option<&CriteriaGroup>, record: &str) -> Result<Compiled, Violations> {
     let definition = definition(criteria, record)?;
-    compile_definition(schema, &definition).map_err(|problems| {
+    let compiled = compile_definition(schema, &definition).map_err(|problems| {
         let mut violations = Violations::default();
         for problem in problems {
             violations.add(format!("{record}.{}", problem.path), problem.kind.to_string());
         }
         violations
-    })
+    })?;
+    if compiled.patterns() > MOST_PATTERNS {
+        return Err(Violations::one(
+            format!("{record}.criteria"),
+            format!("must have at most {MOST_PATTERNS} criteria with MATCHES"),
+        ));
+    }
+    Ok(compiled)
 }
 
 /// The criteria of a message, not yet checked against a schema; absent ones always hold.
@@ -58,7 +68,7 @@ fn group(from: &CriteriaGroup, path: &str, violations: &mut Violations) -> Defin
 }
 
 fn read(from: &ProtoCriterion, path: &str, violations: &mut Violations) -> Option<Criterion> {
-    let Some(operator) = Operator::ALL.into_iter().find(|o| self::operator(*o) == from.operator()) else {
+    let Some(operator) = Operator::ALL.into_iter().find(|o| self::operator(*o) == Some(from.operator())) else {
         violations.add(format!("{path}.operator"), "must be given");
         return None;
     };
@@ -112,15 +122,16 @@ fn cut(text: &str) -> String {
 pub fn criterion(seen: &SeenCriterion) -> ProtoCriterion {
     ProtoCriterion {
         field: seen.name.to_string(),
-        operator: operator(seen.operator).into(),
+        operator: operator(seen.operator).unwrap_or_default().into(),
         values: seen.wanted.iter().flat_map(values).collect(),
         case_sensitive: seen.case_sensitive,
     }
 }
 
-/// An operator as messages carry it.
-pub fn operator(from: Operator) -> ProtoOperator {
-    match from {
+/// An operator as messages carry it; none of those that ask for the record before an update, which no evaluation stores
+/// yet.
+pub fn operator(from: Operator) -> Option<ProtoOperator> {
+    Some(match from {
         Operator::Is => ProtoOperator::Is,
         Operator::IsNot => ProtoOperator::IsNot,
         Operator::AnyOf => ProtoOperator::AnyOf,
@@ -140,5 +151,9 @@ pub fn operator(from: Operator) -> ProtoOperator {
         Operator::Greater => ProtoOperator::Greater,
         Operator::GreaterOrEqual => ProtoOperator::GreaterOrEqual,
         Operator::Between => ProtoOperator::Between,
-    }
+        Operator::Matches => ProtoOperator::Matches,
+        Operator::WithinLast => ProtoOperator::WithinLast,
+        Operator::WithinNext => ProtoOperator::WithinNext,
+        Operator::Changed | Operator::ChangedFrom | Operator::ChangedTo => return None,
+    })
 }

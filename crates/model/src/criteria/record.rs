@@ -41,6 +41,7 @@ pub struct EventInput<'a> {
 /// A record of the schema of rules, or of notification definitions, filled with what is known.
 pub fn record(schema: &Schema, input: &Input<'_>) -> Record {
     let mut filled = Filled { record: Record::empty(schema), schema };
+    filled.record.set_now(input.now);
     filled.ticket(input);
     filled.action(input.action);
     filled.requester(input);

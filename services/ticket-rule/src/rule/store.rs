@@ -1,5 +1,6 @@
 //! Rules as a table.
 
+use concierge_criteria::MAX_PATTERNS;
 use concierge_proto::Violations;
 use concierge_proto::error::Reason;
 use concierge_proto::ticket_rule::Rule;
@@ -65,7 +66,16 @@ impl Configured for Rules {
             }
         }
         match compile(change.set.configuration(), after) {
-            Ok(_) => missing.refuse(),
+            Ok(compiled) => {
+                missing.refuse()?;
+                let others = change.set.walked().rules().iter().filter(|rule| rule.id() != compiled.id());
+                let patterns: usize = others.map(|rule| rule.criteria().patterns()).sum();
+                if patterns + compiled.criteria().patterns() > MAX_PATTERNS {
+                    let many = format!("all rules together may have at most {MAX_PATTERNS} criteria with MATCHES");
+                    return Err(Error::Invalid(Violations::one("rule.criteria", many)));
+                }
+                Ok(())
+            }
             Err(mut violations) => {
                 for also in missing.into_violations() {
                     violations.add(also.field, also.description);

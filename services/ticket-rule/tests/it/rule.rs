@@ -319,3 +319,26 @@ async fn every_replica_uses_a_changed_rule_for_the_next_ticket() {
         assert_eq!(desk.log(one.ticket("x")).await.unwrap().ticket.unwrap().tags, [tag_now]);
     }
 }
+
+#[tokio::test]
+async fn match_patterns_and_times_by_how_far_off_they_are() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let matches = |pattern: &str| criterion("ticket.summary", Operator::Matches, [text(pattern)]);
+    let status = desk.try_rule(rule("Asset", vec![matches("(unclosed")], tag("asset"))).await.unwrap_err();
+    assert_eq!(fields(&status), ["rule.criteria.criteria[0].values[0]"]);
+    assert_eq!(refused::<()>(Err(status)), because(Code::InvalidArgument, "CRITERIA_INVALID"));
+    desk.rule(rule("Asset", vec![matches(r"\basset-[0-9]{4}\b")], tag("asset"))).await;
+    let this_week = criterion("ticket.logged_time", Operator::WithinLast, [number(7 * 24 * 3_600)]);
+    desk.rule(rule("This week", vec![this_week], tag("this week"))).await;
+
+    let logged = desk.log(one.ticket("Broken: ASSET-0042")).await.unwrap().ticket.unwrap();
+    assert_eq!(logged.tags, ["asset", "this week"]);
+    let old = prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 };
+    let imported = Ticket { logged_time: Some(old), ..one.ticket("Broken: asset-00421") };
+    assert!(desk.log(imported).await.unwrap().ticket.unwrap().tags.is_empty());
+
+    let many = (0..21).map(|n| matches(&format!("a{n}"))).collect();
+    let status = desk.try_rule(rule("Many", many, tag("many"))).await.unwrap_err();
+    assert_eq!(fields(&status), ["rule.criteria"]);
+}

@@ -1,0 +1,171 @@
+//! The index does what the plain loop does.
+
+use std::sync::Arc;
+
+use concierge_criteria::{
+    Definition, Occasion, Operator, Outcome, Record, Rule, RuleDefinition, RuleIndex, RuleSet, Scratch, compile_rule,
+    walk, walk_explained,
+};
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::random::{asked, config, facts, occasion, record, rule};
+use crate::world::{age, criterion, id, important, rules, schema, texts};
+
+fn compiled(definition: &RuleDefinition) -> Arc<Rule> {
+    Arc::new(compile_rule(&schema(), definition).unwrap())
+}
+
+/// What the loop and the index do to one record.
+fn both(rules: &RuleSet, index: &RuleIndex, record: &Record, occasion: &Occasion, scratch: &mut Scratch) {
+    let (mut by_loop, mut by_index) = (record.clone(), record.clone());
+    let expected = walk(rules, &mut by_loop, occasion);
+    let ran = index.run(&mut by_index, occasion, scratch);
+    assert_eq!(ran.stopped_by().map(|rule| rule.id()), expected.stopped_by);
+    assert_eq!(ran.outcome(), expected);
+    assert!(by_index.changed_since(&by_loop).is_empty());
+
+    let told = index.walk_explained(&mut record.clone(), occasion, |_| true);
+    assert_eq!(told, walk_explained(rules, &mut record.clone(), occasion, |_| true));
+    assert_eq!(Outcome { verdicts: vec![], ..told }, expected);
+}
+
+#[test]
+fn threads_share_an_index_while_another_is_made_of_it() {
+    let index =
+        RuleIndex::new(&rules([crate::world::rule(1, important(true), vec![]), crate::world::rule(2, age(1), vec![])]));
+    let known = crate::world::record([("user.important", true.into()), ("ticket.age_minutes", 1.into())]);
+    let matched = |index: &RuleIndex| {
+        let (mut record, mut scratch) = (known.clone(), Scratch::default());
+        index.run(&mut record, &Occasion::New, &mut scratch).matched().count()
+    };
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2).map(|_| scope.spawn(|| matched(&index))).collect();
+        let without = index.with([], [id(1)]);
+        assert_eq!((matched(&without), without.len(), without.unmerged()), (1, 1, 1));
+        assert_eq!(matched(&without.merged()), 1);
+        assert!(readers.into_iter().all(|reader| reader.join().unwrap() == 2));
+    });
+    assert!(!index.is_empty() && RuleIndex::default().is_empty());
+}
+
+#[test]
+fn pattern_is_found_by_what_it_needs_whatever_the_case() {
+    let matches = |number, pattern: &str| {
+        crate::world::rule(number, criterion("ticket.summary", Operator::Matches, [pattern]), vec![])
+    };
+    let set = rules([matches(1, "(vpn|wlan) .*down"), matches(2, "K[0-9]+"), matches(3, "^.$"), matches(4, "printer")]);
+    let index = RuleIndex::new(&set);
+    let ran = |text: &str| {
+        let mut record = crate::world::record([("ticket.summary", text.into())]);
+        let ran = index.walk(&mut record, &Occasion::New, &mut Scratch::default());
+        ran.matched.iter().map(|matched| matched.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(ran("The VPN is Down"), [id(1)]);
+    assert_eq!(ran("\u{212A}12"), [id(2)], "the sign for kelvin");
+    assert_eq!(ran("x"), [id(3)]);
+    assert!(ran("the wlan is up").is_empty());
+}
+
+// Failures that the random cases below found, each as small as it would go.
+
+#[test]
+fn opposite_of_a_part_of_a_text_fails_where_the_part_is() {
+    let without = Definition::negation(criterion("ticket.summary", Operator::Contains, ["a"]));
+    let set = rules([crate::world::rule(1, without, vec![])]);
+    let record = crate::world::record([("ticket.summary", "A".into())]);
+    both(&set, &RuleIndex::new(&set), &record, &Occasion::New, &mut Scratch::default());
+}
+
+#[test]
+fn members_of_a_set_are_found_in_whatever_order_rules_name_them() {
+    let tags = |tags: &[&str]| criterion("ticket.tags", Operator::Includes, tags.iter().copied());
+    let several = Definition::all([tags(&["a", "b", "c"]), important(true), age(1)]);
+    let set = rules([crate::world::rule(1, tags(&["b"]), vec![]), crate::world::rule(2, several, vec![])]);
+    let facts =
+        [("ticket.tags", texts(&["b"]).into()), ("user.important", true.into()), ("ticket.age_minutes", 1.into())];
+    let mut scratch = Scratch::default();
+    both(&set, &RuleIndex::new(&set), &crate::world::record(facts), &Occasion::New, &mut scratch);
+}
+
+/// Rules that come, change and go, a few at a time.
+type Edits = Vec<(Vec<(Index, RuleDefinition)>, Vec<Index>, bool)>;
+
+fn edits() -> impl Strategy<Value = Edits> {
+    let changed = vec((any::<Index>(), rule(0)), 0..3);
+    vec((changed, vec(any::<Index>(), 0..2), any::<bool>()), 0..4)
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn index_does_what_the_loop_does(
+        definitions in (1..=8_u128).map(rule).collect::<Vec<_>>(),
+        facts in vec(facts(), 2),
+        asked in asked(),
+        edits in edits(),
+    ) {
+        let mut rules = RuleSet::new(definitions.iter().map(compiled));
+        let mut index = RuleIndex::new(&rules);
+        let mut scratch = Scratch::default();
+        let records: Vec<Record> = facts.iter().map(record).collect();
+        let occasion = occasion(&asked);
+        let check = |rules: &RuleSet, index: &RuleIndex, scratch: &mut Scratch| {
+            for record in &records {
+                both(rules, index, record, &occasion, scratch);
+            }
+            assert_eq!(index.len(), rules.rules().len());
+            assert!(index.rules().map(|rule| rule.id()).eq(rules.rules().iter().map(|rule| rule.id())));
+            assert!(rules.rules().iter().all(|rule| index.get(rule.id()).is_some_and(|found| Arc::ptr_eq(found, rule))));
+        };
+        check(&rules, &index, &mut scratch);
+        for (changed, removed, merges) in edits {
+            // Some ids are of no rule yet.
+            let number = |at: &Index| 1 + u128::try_from(at.index(11)).unwrap();
+            let changed: Vec<Arc<Rule>> =
+                changed.into_iter().map(|(at, it)| compiled(&RuleDefinition { id: id(number(&at)), ..it })).collect();
+            let removed: Vec<_> = removed.iter().map(|at| id(number(at))).collect();
+            let all: Vec<_> = rules.rules().iter().cloned().chain(changed.iter().cloned()).collect();
+            let mut left = RuleSet::new(all).rules().to_vec();
+            left.retain(|rule| !removed.contains(&rule.id()));
+            rules = RuleSet::new(left);
+            index = index.with(changed, removed.clone());
+            check(&rules, &index, &mut scratch);
+            prop_assert!(removed.iter().all(|id| index.get(*id).is_none()));
+            if merges {
+                index = index.merged();
+                prop_assert_eq!(index.unmerged(), 0);
+                check(&rules, &index, &mut scratch);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(15))]
+
+    /// Enough rules for several blocks.
+    #[test]
+    fn index_of_many_rules_does_what_the_loop_does(
+        definitions in (1..=300_u128).map(rule).collect::<Vec<_>>(),
+        facts in vec(facts(), 8),
+        asked in vec(asked(), 3),
+        removed in btree_set(1..=300_u128, 0..20),
+    ) {
+        let rules = RuleSet::new(definitions.iter().map(compiled));
+        let index = RuleIndex::new(&rules);
+        let removed: Vec<_> = removed.into_iter().map(id).collect();
+        let mut left = rules.rules().to_vec();
+        left.retain(|rule| !removed.contains(&rule.id()));
+        let (fewer, without) = (RuleSet::new(left), index.with([], removed));
+        let mut scratch = Scratch::default();
+        for asked in &asked {
+            for facts in &facts {
+                both(&rules, &index, &record(facts), &occasion(asked), &mut scratch);
+                both(&fewer, &without, &record(facts), &occasion(asked), &mut scratch);
+            }
+        }
+    }
+}
