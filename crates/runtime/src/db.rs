@@ -151,9 +151,9 @@ pub(crate) async fn is_ready(pool: &PgPool, name: &str, service: &Migrator) -> R
 /// When it was last said that the database cannot be used.
 static COMPLAINED: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// The database cannot be reached.
+/// There is no connection to the database.
 #[derive(Debug, thiserror::Error)]
-#[error("the database at {server} cannot be reached: {cause}")]
+#[error("no connection to the database at {server}: {cause}")]
 pub(crate) struct Unreachable {
     /// Host, or folder of a socket, and port.
     server: String,
@@ -169,6 +169,7 @@ pub(crate) async fn reach(pool: &PgPool) -> Result<(), Unreachable> {
             let _ = connection.close().await;
             return Ok(());
         }
+        Ok(Err(sqlx::Error::Database(refused))) => refused.message().to_owned(),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
     };

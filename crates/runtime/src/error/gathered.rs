@@ -42,8 +42,13 @@ fn is_of_fields(error: &Error) -> bool {
     error.code() == Code::InvalidArgument && !error.violations().is_empty()
 }
 
-/// Two failures over fields as one; the reason that they share, if they do.
+/// Two failures over fields as one; the reason that they share, if they do. What the second says of fields that are
+/// wrong already comes of that.
 fn both(first: Error, second: Error) -> Error {
+    let known = first.violations();
+    if second.violations().iter().all(|again| known.iter().any(|known| known.field == again.field)) {
+        return first;
+    }
     let reason = if first.reason() == second.reason() { first.reason() } else { Reason::InvalidField };
     let mut violations: Violations = first.violations();
     violations.extend(second.violations());

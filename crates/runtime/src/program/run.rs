@@ -70,7 +70,7 @@ pub fn serve<P: Program>(config: Option<&Path>) -> ExitCode {
 pub fn migrate<P: Program>(config: Option<&Path>) -> ExitCode {
     run(Config::load(P::NAME, config), P::NAME, |config| async move {
         let pool = db::pool(&config.database.url, 1, Duration::from_secs(3600), P::NAME)?;
-        db::reach(&pool).await?;
+        db::reach(&pool).await.context("the schema could not be brought up to date")?;
         db::migrate(&pool, P::NAME, P::migrations()).await.context("the schema could not be brought up to date")?;
         pool.close().await;
         println!("{}: the schema is up to date", P::NAME);

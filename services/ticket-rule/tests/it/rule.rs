@@ -336,7 +336,18 @@ async fn match_patterns_and_times_by_how_far_off_they_are() {
     assert_eq!(logged.tags, ["asset", "this week"]);
     let old = prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 };
     let imported = Ticket { logged_time: Some(old), ..one.ticket("Broken: asset-00421") };
-    assert!(desk.log(imported).await.unwrap().ticket.unwrap().tags.is_empty());
+    let imported = desk.log(imported).await.unwrap().ticket.unwrap();
+    // Its rules ran as of its own time.
+    assert_eq!(imported.tags, ["this week"]);
+    let day = criterion("ticket.logged_time", Operator::WithinLast, [number(24 * 3_600)]);
+    let today =
+        Rule { applies_to: RuleAppliesTo::Existing.into(), ..rule("Today", vec![day, about("day")], tag("day")) };
+    desk.rule(today).await;
+    for (id, expected) in [(&logged.id, true), (&imported.id, false)] {
+        let renamed = Ticket { id: id.clone(), summary: "Another day".to_owned(), ..Default::default() };
+        let renamed = desk.update(renamed, &["summary"]).await.unwrap().ticket.unwrap();
+        assert_eq!(renamed.tags.contains(&"day".to_owned()), expected, "{renamed:?}");
+    }
 
     let many = (0..21).map(|n| matches(&format!("a{n}"))).collect();
     let status = desk.try_rule(rule("Many", many, tag("many"))).await.unwrap_err();
