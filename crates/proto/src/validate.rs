@@ -59,11 +59,12 @@ impl Violations {
         violations
     }
 
-    /// Adds the broken rules of fields of which none is told yet.
+    /// Adds the broken rules of fields of which none is told yet, nor of a part of them: what holds a bad field is bad
+    /// because of it.
     pub fn extend(&mut self, more: Self) {
         let known = self.told.len();
         for violation in more.told {
-            if !self.told[..known].iter().any(|told| told.field == violation.field) {
+            if !self.told[..known].iter().any(|told| is_or_holds(&violation.field, &told.field)) {
                 self.add(violation.field, violation.description);
             }
         }
@@ -219,6 +220,11 @@ impl Form {
 }
 
 /// A UUID in lower-case hyphenated form.
+/// Whether a path is another one, or that of what holds it.
+fn is_or_holds(path: &str, part: &str) -> bool {
+    part.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(i, b)| match i {

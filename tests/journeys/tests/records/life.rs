@@ -146,11 +146,17 @@ async fn refuses_unknown(world: &World, entry: &Entry, now: &DynamicMessage, fie
     let unknown = text(request_id());
     new.set_field(field, if field.is_list() { Value::List(vec![unknown]) } else { unknown });
     let told = update(world, entry, new, &[field.name()]).await;
-    let status = refused(&what, told, Code::InvalidArgument, "REFERENCE_NOT_FOUND");
+    let violations =
+        told.as_ref().expect_err(&what).get_error_details().bad_request().unwrap().field_violations.clone();
+    // What goes together with the field may be wrong because of it.
+    let others = violations.len() > 1 && entry.together.contains(&field.name());
+    let expected = if others { "INVALID_FIELD" } else { "REFERENCE_NOT_FOUND" };
+    refused(&what, told, Code::InvalidArgument, expected);
     let item = if field.is_list() { "[0]" } else { "" };
-    let violations = status.get_error_details().bad_request().unwrap().field_violations.clone();
     let named: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
-    assert_eq!(named, [format!("{}.{}{item}", entry.name(), field.name())], "{what}");
+    let known = |name: &str| named.contains(&format!("{}.{name}", entry.name()).as_str());
+    assert!(known(&format!("{}{item}", field.name())), "{what}: {named:?}");
+    assert!(named.len() == 1 || others && named.len() == 1 + entry.together.iter().filter(|f| known(f)).count());
 }
 
 /// A name, or another text that can be changed without further ado.
