@@ -82,6 +82,8 @@ async fn created(world: &World, entry: &Entry) -> DynamicMessage {
     let descriptor = entry.message();
     let sent = record(world, &descriptor, 0, entry.without);
     let created = world.create(entry, &sent).await;
+    // As on the wire, where what is empty is not there.
+    let sent = DynamicMessage::decode(descriptor.clone(), sent.encode_to_vec().as_slice()).unwrap();
     for field in descriptor.fields().filter(settable) {
         let what = format!("{}: {created}", field.full_name());
         if entry.without.contains(&field.name()) {
