@@ -10,6 +10,7 @@ mod key;
 mod migrate;
 mod permissions;
 mod replay;
+mod rules;
 mod serve;
 mod token;
 mod up;
@@ -30,7 +31,8 @@ const EXAMPLES: &str = "Examples:
   concierge up                         start everything on this machine, nothing to set up
   concierge up --demo                  the same, with a small invented world and its story
   concierge token create --kind agent  print a token for grpcurl
-  concierge replay incidents.csv       log real incidents through the public API";
+  concierge replay incidents.csv       log real incidents through the public API
+  concierge rules list                 the rules, in the order in which they run";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -46,6 +48,8 @@ enum Command {
     Key(key::Key),
     /// Log, update and close the tickets of an incident log through the public API.
     Replay(replay::Replay),
+    /// Look at the rules of an installation, and change them.
+    Rules(rules::Rules),
     /// Print a completion script for a shell.
     Completion(completion::Completion),
 }
@@ -60,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Token(token) => token.run(),
         Command::Key(key) => key.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Rules(rules) => rules.run(),
         Command::Completion(completion) => completion.run::<Arguments>(),
     };
     match done {
