@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod criteria;
+pub mod custom_field;
 pub mod customer;
 pub mod requester;
 pub mod search;
