@@ -1,21 +1,10 @@
 //! The index does what the plain loop does.
 
-use std::sync::Arc;
-
 use concierge_criteria::{
-    Definition, Occasion, Operator, Outcome, Record, Rule, RuleDefinition, RuleIndex, RuleSet, Scratch, compile_rule,
-    walk, walk_explained,
+    Definition, Occasion, Operator, Outcome, Record, RuleIndex, RuleSet, Scratch, walk, walk_explained,
 };
-use proptest::collection::{btree_set, vec};
-use proptest::prelude::*;
-use proptest::sample::Index;
 
-use crate::random::{asked, config, facts, occasion, record, rule};
-use crate::world::{age, criterion, id, important, rules, schema, texts};
-
-fn compiled(definition: &RuleDefinition) -> Arc<Rule> {
-    Arc::new(compile_rule(&schema(), definition).unwrap())
-}
+use crate::world::{age, criterion, id, important, rules, texts};
 
 /// What the loop and the index do to one record.
 fn both(rules: &RuleSet, index: &RuleIndex, record: &Record, occasion: &Occasion, scratch: &mut Scratch) {
@@ -87,85 +76,4 @@ fn members_of_a_set_are_found_in_whatever_order_rules_name_them() {
         [("ticket.tags", texts(&["b"]).into()), ("user.important", true.into()), ("ticket.age_minutes", 1.into())];
     let mut scratch = Scratch::default();
     both(&set, &RuleIndex::new(&set), &crate::world::record(facts), &Occasion::New, &mut scratch);
-}
-
-/// Rules that come, change and go, a few at a time.
-type Edits = Vec<(Vec<(Index, RuleDefinition)>, Vec<Index>, bool)>;
-
-fn edits() -> impl Strategy<Value = Edits> {
-    let changed = vec((any::<Index>(), rule(0)), 0..3);
-    vec((changed, vec(any::<Index>(), 0..2), any::<bool>()), 0..4)
-}
-
-proptest! {
-    #![proptest_config(config(2_000))]
-
-    #[test]
-    fn index_does_what_the_loop_does(
-        definitions in (1..=8_u128).map(rule).collect::<Vec<_>>(),
-        facts in vec(facts(), 2),
-        asked in asked(),
-        edits in edits(),
-    ) {
-        let mut rules = RuleSet::new(definitions.iter().map(compiled));
-        let mut index = RuleIndex::new(&rules);
-        let mut scratch = Scratch::default();
-        let records: Vec<Record> = facts.iter().map(record).collect();
-        let occasion = occasion(&asked);
-        let check = |rules: &RuleSet, index: &RuleIndex, scratch: &mut Scratch| {
-            for record in &records {
-                both(rules, index, record, &occasion, scratch);
-            }
-            assert_eq!(index.len(), rules.rules().len());
-            assert!(index.rules().map(|rule| rule.id()).eq(rules.rules().iter().map(|rule| rule.id())));
-            assert!(rules.rules().iter().all(|rule| index.get(rule.id()).is_some_and(|found| Arc::ptr_eq(found, rule))));
-        };
-        check(&rules, &index, &mut scratch);
-        for (changed, removed, merges) in edits {
-            // Some ids are of no rule yet.
-            let number = |at: &Index| 1 + u128::try_from(at.index(11)).unwrap();
-            let changed: Vec<Arc<Rule>> =
-                changed.into_iter().map(|(at, it)| compiled(&RuleDefinition { id: id(number(&at)), ..it })).collect();
-            let removed: Vec<_> = removed.iter().map(|at| id(number(at))).collect();
-            let all: Vec<_> = rules.rules().iter().cloned().chain(changed.iter().cloned()).collect();
-            let mut left = RuleSet::new(all).rules().to_vec();
-            left.retain(|rule| !removed.contains(&rule.id()));
-            rules = RuleSet::new(left);
-            index = index.with(changed, removed.clone());
-            check(&rules, &index, &mut scratch);
-            prop_assert!(removed.iter().all(|id| index.get(*id).is_none()));
-            if merges {
-                index = index.merged();
-                prop_assert_eq!(index.unmerged(), 0);
-                check(&rules, &index, &mut scratch);
-            }
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(config(15))]
-
-    /// Enough rules for several blocks.
-    #[test]
-    fn index_of_many_rules_does_what_the_loop_does(
-        definitions in (1..=300_u128).map(rule).collect::<Vec<_>>(),
-        facts in vec(facts(), 8),
-        asked in vec(asked(), 3),
-        removed in btree_set(1..=300_u128, 0..20),
-    ) {
-        let rules = RuleSet::new(definitions.iter().map(compiled));
-        let index = RuleIndex::new(&rules);
-        let removed: Vec<_> = removed.into_iter().map(id).collect();
-        let mut left = rules.rules().to_vec();
-        left.retain(|rule| !removed.contains(&rule.id()));
-        let (fewer, without) = (RuleSet::new(left), index.with([], removed));
-        let mut scratch = Scratch::default();
-        for asked in &asked {
-            for facts in &facts {
-                both(&rules, &index, &record(facts), &occasion(asked), &mut scratch);
-                both(&fewer, &without, &record(facts), &occasion(asked), &mut scratch);
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The crate as a caller sees it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod agree;
 mod compiling;
 mod explaining;
 mod index;
@@ -8,6 +9,7 @@ mod operators;
 mod oracle;
 mod random;
 mod records;
+mod source;
 mod table;
 mod walking;
 mod world;

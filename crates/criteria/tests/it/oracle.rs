@@ -122,6 +122,24 @@ fn number(value: &Value) -> i64 {
     }
 }
 
+/// What each part of criteria answers, and the field and value that a criterion saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) holds: Option<bool>,
+    pub(crate) seen: Option<(String, Fact)>,
+    pub(crate) items: Vec<Answered>,
+}
+
+pub(crate) fn answered(definition: &Definition, facts: &Facts) -> Answered {
+    let (seen, items) = match definition {
+        Definition::Criterion(criterion) => {
+            (Some((criterion.field.clone(), facts[&criterion.field].clone())), Vec::new())
+        }
+        Definition::Group { items, .. } => (None, items.iter().map(|item| answered(item, facts)).collect()),
+    };
+    Answered { holds: holds(definition, facts), seen, items }
+}
+
 /// The fields that criteria are on.
 pub(crate) fn fields(definition: &Definition) -> BTreeSet<String> {
     match definition {
@@ -159,14 +177,23 @@ pub(crate) enum Became {
     NoChangedField,
 }
 
+/// What is told of a rule: of one that was considered, also what its criteria answered when its turn came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) rule: Uuid,
+    pub(crate) became: Became,
+    pub(crate) answered: Option<Answered>,
+}
+
 /// Runs the rules over the facts, changing them, and says what became of each rule.
-pub(crate) fn run(rules: &[RuleDefinition], facts: &mut Facts, asked: &Asked) -> Vec<(Uuid, Became)> {
+pub(crate) fn run(rules: &[RuleDefinition], facts: &mut Facts, asked: &Asked) -> Vec<Told> {
     let mut rules = rules.to_vec();
     rules.sort_by_key(|rule| (rule.precedence, rule.created, rule.id));
     let mut changed = if let Asked::Existing(fields) = asked { fields.clone() } else { BTreeSet::new() };
     let mut stopped_by = None;
     let mut told = Vec::new();
     for rule in &rules {
+        let mut answers = None;
         let meant = match asked {
             Asked::New => [AppliesTo::New, AppliesTo::NewAndExisting].contains(&rule.applies_to),
             Asked::Existing(_) => [AppliesTo::Existing, AppliesTo::NewAndExisting].contains(&rule.applies_to),
@@ -181,6 +208,7 @@ pub(crate) fn run(rules: &[RuleDefinition], facts: &mut Facts, asked: &Asked) ->
         } else if matches!(asked, Asked::Existing(_)) && fields(&rule.criteria).is_disjoint(&changed) {
             Became::NoChangedField
         } else {
+            answers = Some(answered(&rule.criteria, facts));
             match holds(&rule.criteria, facts) {
                 None => Became::Undecided(open(&rule.criteria, facts)),
                 Some(false) => Became::NotMatched,
@@ -192,7 +220,7 @@ pub(crate) fn run(rules: &[RuleDefinition], facts: &mut Facts, asked: &Asked) ->
                 }
             }
         };
-        told.push((rule.id, became));
+        told.push(Told { rule: rule.id, became, answered: answers });
     }
     told
 }
