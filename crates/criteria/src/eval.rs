@@ -33,7 +33,7 @@ impl Checked {
     }
 }
 
-fn node(it: &Node, record: &Record) -> Truth {
+pub(crate) fn node(it: &Node, record: &Record) -> Truth {
     match it {
         Node::Criterion(criterion) => criterion.on(record),
         Node::Group { kind, items } => combine(*kind, items.iter().map(|item| node(item, record))),

@@ -119,6 +119,7 @@ mod eval;
 mod explain;
 mod fold;
 mod index;
+pub mod lint;
 mod operator;
 mod pattern;
 mod predicate;

@@ -153,7 +153,7 @@ pub(crate) fn elapsed(time: &DateTime<Utc>, now: &DateTime<Utc>) -> i128 {
 }
 
 impl Positive {
-    fn holds(&self, value: &Value) -> Option<bool> {
+    pub(crate) fn holds(&self, value: &Value) -> Option<bool> {
         Some(match (self, value) {
             (Positive::Present, _) => true,
             (Positive::Flag(wanted), Value::Flag(seen)) => wanted == seen,

@@ -5,6 +5,7 @@ mod agree;
 mod compiling;
 mod explaining;
 mod index;
+mod linting;
 mod operators;
 mod oracle;
 mod random;

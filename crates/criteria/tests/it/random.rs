@@ -12,7 +12,7 @@ use crate::oracle::{self, Asked, Facts};
 use crate::source::{Source, record};
 
 /// So many cases, or as many times more as CONCIERGE_CRITERIA_CASES is more than 2,000.
-fn config(cases: u32) -> ProptestConfig {
+pub(crate) fn config(cases: u32) -> ProptestConfig {
     let wanted = std::env::var("CONCIERGE_CRITERIA_CASES").ok().and_then(|wanted| wanted.parse::<u32>().ok());
     let cases = wanted.map_or(cases, |wanted| (cases.saturating_mul(wanted.div_ceil(2_000))).max(1));
     // Random enough, and a quarter of the time without optimisation.
