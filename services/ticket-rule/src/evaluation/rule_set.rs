@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use concierge_criteria::{AppliesTo, FieldSet, RuleIndex};
 use concierge_proto::Record;
-use concierge_proto::ticket_rule::{Calendar, Priority, Rule, Sla, Status, TicketType};
+use concierge_proto::ticket_rule::{Calendar, Priority, Rule, RuleOutcomes, Sla, Status, TicketType};
 use concierge_runtime::{Error, html};
 use uuid::Uuid;
 
@@ -17,9 +18,14 @@ use crate::rule::references;
 pub struct RuleSet {
     revision: i64,
     configuration: Configuration,
-    rules: concierge_criteria::RuleSet,
+    rules: RuleIndex,
     records: HashMap<Uuid, Arc<Rule>>,
+    /// The fields that rules for existing tickets ask for.
+    asked_of_existing: FieldSet,
 }
+
+/// Of more rules than one in so many, an index is made anew: changes are for few.
+const FEW: usize = 8;
 
 /// A record of the configuration that a revision has, or has no longer.
 #[derive(Debug)]
@@ -41,9 +47,14 @@ impl RuleSet {
         &self.configuration
     }
 
-    /// The live rules, ready to run, in the order in which they run.
-    pub(crate) fn walked(&self) -> &concierge_criteria::RuleSet {
+    /// The live rules, ready to run.
+    pub(crate) fn index(&self) -> &RuleIndex {
         &self.rules
+    }
+
+    /// Whether a rule for existing tickets asks for one of these fields.
+    pub(crate) fn asks_existing_for(&self, changed: &FieldSet) -> bool {
+        self.asked_of_existing.intersects(changed)
     }
 
     /// A live rule.
@@ -65,21 +76,28 @@ impl RuleSet {
     /// The set with rules that do not give these teams and agents, and do not add these tags; else as they are.
     pub(crate) fn without(&self, ids: &BTreeSet<Uuid>, tags: &BTreeSet<String>) -> RuleSet {
         let mut next = self.clone();
-        let mut compiled: Vec<Arc<concierge_criteria::Rule>> = Vec::with_capacity(self.rules.rules().len());
-        for ready in self.rules.rules() {
-            let record = self.records.get(&ready.id());
-            let lessened = record.and_then(|rule| lessened(rule, ids, tags));
+        let mut compiled = Vec::new();
+        for rule in self.rules() {
+            let Some(rule) = lessened(rule, ids, tags) else { continue };
             // It compiled with more.
-            match lessened.map(|rule| (compile(&self.configuration, &rule), rule)) {
-                Some((Ok(again), rule)) => {
-                    compiled.push(Arc::new(again));
-                    next.records.insert(ready.id(), Arc::new(rule));
-                }
-                _ => compiled.push(Arc::clone(ready)),
-            }
+            let Ok(again) = compile(&self.configuration, &rule) else { continue };
+            next.records.insert(again.id(), Arc::new(rule));
+            compiled.push(Arc::new(again));
         }
-        next.rules = concierge_criteria::RuleSet::new(compiled);
+        next.rules = self.rules.with(compiled, []);
         next
+    }
+
+    /// The set with an index of the same rules that was merged; `merged` was made of `from`, an earlier set or this one.
+    pub(crate) fn with_merged(&self, from: &RuleSet, merged: &RuleIndex) -> RuleSet {
+        let is_same = |rule: &&Arc<concierge_criteria::Rule>| {
+            from.rules.get(rule.id()).is_some_and(|known| Arc::ptr_eq(known, rule))
+        };
+        let changed: Vec<_> = self.rules.rules().filter(|rule| !is_same(rule)).cloned().collect();
+        let removed: Vec<Uuid> =
+            from.rules.rules().map(|rule| rule.id()).filter(|id| self.rules.get(*id).is_none()).collect();
+        let rules = if changed.is_empty() && removed.is_empty() { merged.clone() } else { merged.with(changed, removed) };
+        RuleSet { rules, ..self.clone() }
     }
 
     /// How many live rules there are.
@@ -87,21 +105,22 @@ impl RuleSet {
         self.records.len()
     }
 
-    /// The set with these versions in place of its own. Rules are compiled again only where they changed, or all of
-    /// them where what they refer to did.
+    /// The set with these versions in place of its own. Rules are compiled again only where they changed, or what
+    /// their outcomes name did.
     pub(crate) fn with(&self, revision: i64, versions: Vec<Version>) -> Result<RuleSet, Error> {
         let mut next = RuleSet { revision, ..self.clone() };
         let mut changed = HashSet::new();
-        let mut all = false;
+        let mut named = HashSet::new();
         for version in versions {
+            let id = version.id;
             let configuration = &mut next.configuration;
             match version.record_type.as_str() {
                 Rule::TYPE => {
                     match version.record {
-                        Some(bytes) => next.records.insert(version.id, Arc::new(sanitized(decode(&bytes)?))),
-                        None => next.records.remove(&version.id),
+                        Some(bytes) => next.records.insert(id, Arc::new(sanitized(decode(&bytes)?))),
+                        None => next.records.remove(&id),
                     };
-                    changed.insert(version.id);
+                    changed.insert(id);
                     continue;
                 }
                 Status::TYPE => put(&mut configuration.statuses, version)?,
@@ -115,24 +134,54 @@ impl RuleSet {
                     continue;
                 }
             }
-            all = true;
+            named.insert(id.to_string());
         }
-        let kept = if all { &[][..] } else { self.rules.rules() };
-        let mut compiled: Vec<Arc<concierge_criteria::Rule>> =
-            kept.iter().filter(|rule| !changed.contains(&rule.id())).map(Arc::clone).collect();
-        let again = next.records.values().filter(|rule| all || id(rule).is_some_and(|id| changed.contains(&id)));
-        for rule in again {
-            match compile(&next.configuration, rule) {
-                Ok(rule) => compiled.push(Arc::new(rule)),
-                // Written under an earlier contract. The others must run all the same.
-                Err(violations) => {
-                    tracing::error!(rule = rule.id, ?violations, "a rule cannot be read and does not run")
-                }
-            }
+        if !named.is_empty() {
+            let depends = next.records.iter().filter(|(_, rule)| follows(rule.outcomes.as_ref(), &named));
+            changed.extend(depends.map(|(id, _)| *id));
         }
-        next.rules = concierge_criteria::RuleSet::new(compiled);
+        next.replace(changed);
         Ok(next)
     }
+
+    /// Puts the rules with these ids into the index as the records are.
+    fn replace(&mut self, changed: HashSet<Uuid>) {
+        let mut compiled = Vec::with_capacity(changed.len());
+        let mut removed = Vec::new();
+        for id in changed {
+            match self.records.get(&id).map(|rule| compile(&self.configuration, rule)) {
+                Some(Ok(rule)) => compiled.push(Arc::new(rule)),
+                // Written under an earlier contract. The others must run all the same.
+                Some(Err(violations)) => {
+                    tracing::error!(rule = %id, ?violations, "a rule cannot be read and does not run");
+                    removed.push(id);
+                }
+                None => removed.push(id),
+            }
+        }
+        if compiled.is_empty() && removed.is_empty() {
+            return;
+        }
+        self.rules = if (compiled.len() + removed.len()) * FEW > self.rules.len() {
+            let gone: HashSet<Uuid> = compiled.iter().map(|rule| rule.id()).chain(removed).collect();
+            let kept = self.rules.rules().filter(|rule| !gone.contains(&rule.id())).cloned();
+            RuleIndex::new(&concierge_criteria::RuleSet::new(kept.chain(compiled).collect::<Vec<_>>()))
+        } else {
+            self.rules.with(compiled, removed)
+        };
+        let existing = |rule: &&Arc<concierge_criteria::Rule>| {
+            rule.enabled() && matches!(rule.applies_to(), AppliesTo::NewAndExisting | AppliesTo::Existing)
+        };
+        let mut asked = FieldSet::new();
+        self.rules.rules().filter(existing).for_each(|rule| asked.extend(rule.criteria().fields().iter()));
+        self.asked_of_existing = asked;
+    }
+}
+
+/// Whether what outcomes do follows from one of these records: the category of a status, the rank of a priority, the
+/// use of a type.
+fn follows(outcomes: Option<&RuleOutcomes>, ids: &HashSet<String>) -> bool {
+    outcomes.is_some_and(|it| [&it.status_id, &it.priority_id, &it.type_id].into_iter().any(|id| ids.contains(id)))
 }
 
 /// The rule without what may not be given; `None` when it gives none of it.
@@ -152,10 +201,6 @@ fn lessened(rule: &Rule, ids: &BTreeSet<Uuid>, tags: &BTreeSet<String>) -> Optio
     }
     outcomes.add_tags.retain(|tag| !tags.contains(tag));
     Some(Rule { outcomes: Some(outcomes), ..rule.clone() })
-}
-
-fn id(rule: &Rule) -> Option<Uuid> {
-    rule.id.parse().ok()
 }
 
 fn decode<R: Record>(bytes: &[u8]) -> Result<R, Error> {

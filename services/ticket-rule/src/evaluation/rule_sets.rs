@@ -22,6 +22,8 @@ use super::rule_set::{RuleSet, Version};
 const PAST: std::ops::RangeInclusive<usize> = 4..=64;
 /// More than the least are kept as long as they have not more rules than this together.
 const PAST_RULES: usize = 20_000;
+/// With more changes than this since the index of rules was made, it is made anew, beside what runs meanwhile.
+const MOST_UNMERGED: usize = 64;
 
 /// The rule sets of one replica.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ struct Shared {
     making: tokio::sync::Mutex<()>,
     /// Held while a past set is made.
     remembering: tokio::sync::Mutex<()>,
+    /// Held while the index of the newest set is made anew.
+    merging: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -100,12 +104,36 @@ impl RuleSets {
             let made = tokio::task::spawn_blocking(move || base.with(revision, versions)).await;
             let made = Arc::new(made.map_err(Error::internal)??);
             self.shared.keep(&made);
+            if !is_past && made.index().unmerged() > MOST_UNMERGED {
+                Shared::merge(&self.shared);
+            }
             return Ok(made);
         }
     }
 }
 
 impl Shared {
+    /// Makes the index of the newest set anew, in the background: nobody waits for it, and who runs rules meanwhile
+    /// goes on with what there is. What changes until it is ready is put on top.
+    fn merge(shared: &Arc<Self>) {
+        let Ok(alone) = Arc::clone(&shared.merging).try_lock_owned() else { return };
+        let shared = Arc::clone(shared);
+        tokio::task::spawn_blocking(move || {
+            let _alone = alone;
+            let from = Arc::clone(&shared.known().newest);
+            let merged = from.index().merged();
+            loop {
+                let newest = Arc::clone(&shared.known().newest);
+                let next = Arc::new(newest.with_merged(&from, &merged));
+                let mut known = shared.known();
+                if Arc::ptr_eq(&known.newest, &newest) {
+                    known.newest = next;
+                    return;
+                }
+            }
+        });
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,6 +232,37 @@ mod tests {
             Version { record_type: Rule::TYPE.to_owned(), id, record: Some(rule.encode_to_vec()) }
         };
         Arc::new(RuleSet::default().with(revision, (0..rules).map(version).collect()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_index_is_merged_while_rules_go_on_changing() {
+        let shared = Arc::new(Shared::default());
+        shared.keep(&set(1, 1_000));
+        let version = |number: u128, record: Option<Rule>| {
+            let id = Uuid::from_u128(number);
+            let record = record.map(|rule| Rule { id: id.to_string(), ..rule }.encode_to_vec());
+            Version { record_type: Rule::TYPE.to_owned(), id, record }
+        };
+        let named = |name: &str| Some(Rule { name: name.to_owned(), ..Rule::default() });
+        let change = |revision: i64, versions: Vec<Version>| {
+            let newest = Arc::clone(&shared.known().newest);
+            shared.keep(&Arc::new(newest.with(revision, versions).unwrap()));
+        };
+        for number in 0..100_u128 {
+            change(2 + i64::try_from(number).unwrap(), vec![version(1 + number, named("again"))]);
+        }
+        assert_eq!(shared.known().newest.index().unmerged(), 100);
+
+        Shared::merge(&shared);
+        change(200, vec![version(500, named("meanwhile")), version(7, None)]);
+        let _merged = shared.merging.lock().await;
+        let newest = Arc::clone(&shared.known().newest);
+        assert_eq!(newest.revision(), 200);
+        assert!(newest.index().unmerged() <= 2, "{}", newest.index().unmerged());
+        assert_eq!(newest.index().len(), 999);
+        assert_eq!(newest.index().rules().filter(|rule| &**rule.name() == "again").count(), 99);
+        assert!(newest.index().get(Uuid::from_u128(7)).is_none());
+        assert_eq!(&**newest.index().get(Uuid::from_u128(500)).unwrap().name(), "meanwhile");
     }
 
     #[test]

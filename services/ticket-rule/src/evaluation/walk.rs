@@ -1,9 +1,10 @@
 //! The one function that decides what rules do to a ticket.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use concierge_criteria::{FieldSet, walk, walk_explained};
+use concierge_criteria::{FieldSet, Scratch};
 use concierge_proto::directory::RequesterFacts;
 use concierge_proto::ticket_rule::{
     EvaluationSummary, Rule, RuleMatch, RuleTrace, Ticket, TicketAction, UndecidedRule,
@@ -16,6 +17,11 @@ use super::trace;
 
 /// So many tags a ticket has at most, as the contract says.
 pub(crate) const MOST_TAGS: usize = 50;
+
+thread_local! {
+    /// The space that evaluations of one thread take in turn.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
 
 /// What rules are asked about, and all they may know.
 #[derive(Clone, Debug)]
@@ -140,8 +146,8 @@ fn once(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) ->
         Occasion::Asked { rules } => concierge_criteria::Occasion::Manual { rules: rules.clone() },
     };
     let outcome = match wanted {
-        None => walk(set.walked(), &mut after, &occasion),
-        Some(wanted) => walk_explained(set.walked(), &mut after, &occasion, |rule| wanted(rule.id())),
+        None => SCRATCH.with_borrow_mut(|scratch| set.index().walk(&mut after, &occasion, scratch)),
+        Some(wanted) => set.index().walk_explained(&mut after, &occasion, |rule| wanted(rule.id())),
     };
 
     remember_importance(&mut ticket, input.facts);

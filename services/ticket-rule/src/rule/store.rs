@@ -68,7 +68,7 @@ impl Configured for Rules {
         match compile(change.set.configuration(), after) {
             Ok(compiled) => {
                 missing.refuse()?;
-                let others = change.set.walked().rules().iter().filter(|rule| rule.id() != compiled.id());
+                let others = change.set.index().rules().filter(|rule| rule.id() != compiled.id());
                 let patterns: usize = others.map(|rule| rule.criteria().patterns()).sum();
                 if patterns + compiled.criteria().patterns() > MAX_PATTERNS {
                     let many = format!("all rules together may have at most {MAX_PATTERNS} criteria with MATCHES");

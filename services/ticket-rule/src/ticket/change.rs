@@ -1,10 +1,9 @@
 //! UpdateTicket, CloseTicket and AddTicketAction: one way of changing a ticket.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use concierge_criteria::{AppliesTo, FieldSet, Rule};
+use concierge_criteria::FieldSet;
 use concierge_proto::record::{datetime, timestamp};
 use concierge_proto::ticket_rule::{StatusCategory, Ticket, TicketAction, TicketActionVisibility};
 use concierge_proto::{CallerKind, Fields as _};
@@ -361,10 +360,7 @@ fn forget_importance(before: &Ticket, after: &mut Ticket) {
 }
 
 /// True when a rule for existing tickets has a criterion on a field that changed: without one, none runs.
-fn may_run(set: &Arc<RuleSet>, after: &Ticket, changed: &FieldSet) -> bool {
+fn may_run(set: &RuleSet, after: &Ticket, changed: &FieldSet) -> bool {
     // The status as the caller wants it: the category follows only when it is settled.
-    let existing = |rule: &Rule| matches!(rule.applies_to(), AppliesTo::NewAndExisting | AppliesTo::Existing);
-    let runs = |rule: &Rule| rule.enabled() && existing(rule) && rule.criteria().fields().intersects(changed);
-    set.configuration().category(&after.status_id) != StatusCategory::Closed
-        && set.walked().rules().iter().any(|rule| runs(rule))
+    set.configuration().category(&after.status_id) != StatusCategory::Closed && set.asks_existing_for(changed)
 }
