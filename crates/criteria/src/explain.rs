@@ -52,6 +52,8 @@ pub struct SeenCriterion {
     pub case_sensitive: bool,
     /// What was known of the field.
     pub seen: Fact,
+    /// What was known of it before the update, if the operator asks for that and it is about an update.
+    pub was: Option<Fact>,
 }
 
 /// Answers like [`eval`](crate::eval()), and tells how.
@@ -72,6 +74,7 @@ fn trace(node: &Node, record: &Record, path: String) -> Trace {
                 wanted: criterion.wanted.clone(),
                 case_sensitive: criterion.case_sensitive,
                 seen: record.get(criterion.field.id).clone(),
+                was: criterion.operator.asks_before().then(|| record.before(criterion.field.id).cloned()).flatten(),
             }),
         },
         Node::Group { kind, items } => {

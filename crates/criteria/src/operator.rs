@@ -79,6 +79,12 @@ use Operator::{
 };
 
 impl Operator {
+    /// Whether it compares with what was known before an update.
+    #[must_use]
+    pub fn asks_before(self) -> bool {
+        matches!(self, Operator::Changed | Operator::ChangedFrom | Operator::ChangedTo)
+    }
+
     /// Every operator.
     pub const ALL: [Operator; 25] = [
         Is,

@@ -19,7 +19,7 @@ const LONGEST_TEXT: usize = 1_000;
 /// Checks criteria and makes them ready; absent ones always hold. `record` is the message that holds them in its field
 /// `criteria`, such as `rule`.
 pub fn compile(schema: &Schema, criteria: Option<&CriteriaGroup>, record: &str) -> Result<Compiled, Violations> {
-    let definition = definition(criteria, record)?;
+    let definition = definition(schema, criteria, record)?;
     compile_definition(schema, &definition).map_err(|problems| {
         let mut violations = Violations::default();
         for problem in problems {
@@ -29,18 +29,45 @@ pub fn compile(schema: &Schema, criteria: Option<&CriteriaGroup>, record: &str) 
     })
 }
 
-/// The criteria of a message, not yet checked against a schema; absent ones always hold.
-pub fn definition(criteria: Option<&CriteriaGroup>, record: &str) -> Result<Definition, Violations> {
+/// The criteria of a message, for [`compile_definition`] to check; absent ones always hold.
+pub fn definition(schema: &Schema, criteria: Option<&CriteriaGroup>, record: &str) -> Result<Definition, Violations> {
     let mut violations = Violations::default();
     let made = match criteria {
         None => Definition::all([]),
         Some(top) => group(top, &format!("{record}.criteria"), &mut violations),
     };
+    if let Some(top) = criteria {
+        check_changed(schema, top, &format!("{record}.criteria"), &mut violations);
+    }
     if patterns(&made) > MOST_PATTERNS {
         let many = format!("must have at most {MOST_PATTERNS} criteria with MATCHES");
         violations.add(format!("{record}.criteria"), many);
     }
     if violations.is_empty() { Ok(made) } else { Err(violations) }
+}
+
+/// Refuses to ask what a field was where nobody keeps it.
+fn check_changed(schema: &Schema, from: &CriteriaGroup, path: &str, violations: &mut Violations) {
+    for (index, criterion) in from.criteria.iter().enumerate() {
+        let of_update = matches!(
+            criterion.operator(),
+            ProtoOperator::Changed | ProtoOperator::ChangedFrom | ProtoOperator::ChangedTo
+        );
+        let path = format!("{path}.criteria[{index}].operator");
+        if !of_update {
+            continue;
+        }
+        if schema.field("event.changed_fields").is_some() {
+            violations.add(path, "must not be one of CHANGED here: ask what `event.changed_fields` includes");
+        } else if !criterion.field.starts_with("ticket.") && !criterion.field.starts_with("action.") {
+            let another = "must not be one of CHANGED for what is known of a user, site or customer: ask whether \
+                           `ticket.user`, `ticket.site` or `ticket.customer` CHANGED";
+            violations.add(path, another);
+        }
+    }
+    for (index, inner) in from.groups.iter().enumerate() {
+        check_changed(schema, inner, &format!("{path}.groups[{index}]"), violations);
+    }
 }
 
 fn patterns(definition: &Definition) -> usize {
@@ -72,7 +99,7 @@ fn group(from: &CriteriaGroup, path: &str, violations: &mut Violations) -> Defin
 }
 
 fn read(from: &ProtoCriterion, path: &str, violations: &mut Violations) -> Option<Criterion> {
-    let Some(operator) = Operator::ALL.into_iter().find(|o| self::operator(*o) == Some(from.operator())) else {
+    let Some(operator) = Operator::ALL.into_iter().find(|o| self::operator(*o) == from.operator()) else {
         violations.add(format!("{path}.operator"), "must be given");
         return None;
     };
@@ -126,16 +153,15 @@ fn cut(text: &str) -> String {
 pub fn criterion(seen: &SeenCriterion) -> ProtoCriterion {
     ProtoCriterion {
         field: seen.name.to_string(),
-        operator: operator(seen.operator).unwrap_or_default().into(),
+        operator: operator(seen.operator).into(),
         values: seen.wanted.iter().flat_map(values).collect(),
         case_sensitive: seen.case_sensitive,
     }
 }
 
-/// An operator as messages carry it; none of those that ask for the record before an update, which no evaluation stores
-/// yet.
-pub fn operator(from: Operator) -> Option<ProtoOperator> {
-    Some(match from {
+/// An operator as messages carry it.
+pub fn operator(from: Operator) -> ProtoOperator {
+    match from {
         Operator::Is => ProtoOperator::Is,
         Operator::IsNot => ProtoOperator::IsNot,
         Operator::AnyOf => ProtoOperator::AnyOf,
@@ -158,6 +184,8 @@ pub fn operator(from: Operator) -> Option<ProtoOperator> {
         Operator::Matches => ProtoOperator::Matches,
         Operator::WithinLast => ProtoOperator::WithinLast,
         Operator::WithinNext => ProtoOperator::WithinNext,
-        Operator::Changed | Operator::ChangedFrom | Operator::ChangedTo => return None,
-    })
+        Operator::Changed => ProtoOperator::Changed,
+        Operator::ChangedFrom => ProtoOperator::ChangedFrom,
+        Operator::ChangedTo => ProtoOperator::ChangedTo,
+    }
 }

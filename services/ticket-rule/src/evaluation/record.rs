@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use concierge_criteria::{FieldId, FieldSet, Record, Schema};
+use concierge_criteria::{Fact, FieldId, FieldSet, Record, Schema};
 use concierge_model::criteria::{self, rule_schema};
 use concierge_proto::directory::RequesterFacts;
 use concierge_proto::ticket_rule::{StatusCategory, Ticket, TicketAction};
@@ -31,6 +31,28 @@ pub(super) fn record(configuration: &Configuration, seen: &Seen<'_>) -> Record {
         event: None,
     };
     criteria::record(rule_schema(), &input)
+}
+
+/// What was known before an update, of which `after` is the end. Where the ticket before it was not kept, nobody knows
+/// what the fields were that changed; the others were as they are.
+pub(super) fn before(
+    configuration: &Configuration,
+    seen: &Seen<'_>,
+    ticket: Option<&Ticket>,
+    after: &Record,
+    changed: &FieldSet,
+) -> Record {
+    match ticket {
+        Some(ticket) => record(configuration, &Seen { ticket: &settled(configuration, ticket), action: None, ..*seen }),
+        None => {
+            let mut before = after.clone();
+            for field in changed.iter() {
+                let unknown = before.set(field, Fact::Unknown);
+                debug_assert!(unknown.is_ok(), "{unknown:?}");
+            }
+            before
+        }
+    }
 }
 
 /// The ticket with what follows from its type and status.

@@ -15,7 +15,7 @@ use super::configuration::Configuration;
 /// Makes a rule ready to run, with what follows from its outcomes: the category of a status, the rank of a priority,
 /// the use of a type; and the end of the walk where it closes the ticket.
 pub(crate) fn compile(configuration: &Configuration, rule: &Rule) -> Result<concierge_criteria::Rule, Violations> {
-    let criteria = criteria::definition(rule.criteria.as_ref(), Rule::TYPE)?;
+    let criteria = criteria::definition(criteria::rule_schema(), rule.criteria.as_ref(), Rule::TYPE)?;
     let outcomes = rule.outcomes.clone().unwrap_or_default();
     let closes = configuration.category(&outcomes.status_id) == StatusCategory::Closed;
     let definition = RuleDefinition {

@@ -96,7 +96,8 @@ impl RuleSet {
         let changed: Vec<_> = self.rules.rules().filter(|rule| !is_same(rule)).cloned().collect();
         let removed: Vec<Uuid> =
             from.rules.rules().map(|rule| rule.id()).filter(|id| self.rules.get(*id).is_none()).collect();
-        let rules = if changed.is_empty() && removed.is_empty() { merged.clone() } else { merged.with(changed, removed) };
+        let rules =
+            if changed.is_empty() && removed.is_empty() { merged.clone() } else { merged.with(changed, removed) };
         RuleSet { rules, ..self.clone() }
     }
 

@@ -53,6 +53,8 @@ pub struct StoredEvaluation {
     pub revision: i64,
     /// The ticket that the rules began with.
     pub ticket: Ticket,
+    /// The ticket before the update; none for what was no update, or was evaluated before this was kept.
+    pub before: Option<Ticket>,
     /// The action that was added.
     pub action: Option<TicketAction>,
     /// What was known of the requester.
@@ -78,6 +80,7 @@ impl StoredEvaluation {
     pub fn input(&self) -> Input<'_> {
         Input {
             ticket: &self.ticket,
+            before: self.before.as_ref(),
             action: self.action.as_ref(),
             facts: self.facts.as_ref(),
             occasion: self.occasion.clone(),
@@ -130,9 +133,9 @@ pub async fn store(tx: &mut Tx, new: &NewEvaluation<'_>) -> Result<(), Error> {
               awaiting as (insert into second_evaluations (evaluation_id, ticket_id, ticket_version, create_time)
                            select $4, $5, $17::bigint, $18 where $17::bigint is not null)
          insert into evaluations (facts_hash, corrects, id, ticket_id, number, cause, occasion, time, revision, ticket,
-             action, changed_fields, rule_ids, stale, undecided, outcome, withheld)
+             action, changed_fields, rule_ids, stale, undecided, outcome, withheld, before)
          values ($1, $3, $4, $5, (select coalesce(max(number), 0) + 1 from evaluations where ticket_id = $5), $6, $7, $8,
-             $9, $10, $11, $12, $13, $14, $15, $16, $19)",
+             $9, $10, $11, $12, $13, $14, $15, $16, $19, $20)",
     )
     .bind(facts.as_ref().map(|(hash, _)| hash))
     .bind(facts.as_ref().map(|(_, facts)| facts))
@@ -153,6 +156,7 @@ pub async fn store(tx: &mut Tx, new: &NewEvaluation<'_>) -> Result<(), Error> {
     .bind(new.awaits)
     .bind(now)
     .bind(withheld)
+    .bind(input.before.map(Ticket::encode_to_vec))
     .execute(tx.conn().await?)
     .await?;
     Ok(())
@@ -166,7 +170,8 @@ fn content(facts: &RequesterFacts) -> (Vec<u8>, Vec<u8>) {
 
 const COLUMNS: &str = "select e.id, e.number, e.cause, e.occasion, e.time, e.revision, e.ticket, e.action,
     e.changed_fields, e.rule_ids, f.facts, e.stale, e.undecided, e.outcome, e.corrects, e.corrected_by,
-    (select p.id from evaluations p where p.ticket_id = e.ticket_id and p.number = e.number - 1) as previous, e.withheld
+    (select p.id from evaluations p where p.ticket_id = e.ticket_id and p.number = e.number - 1) as previous, e.withheld,
+    e.before
     from evaluations e left join facts f on f.hash = e.facts_hash";
 
 /// One evaluation. One round trip.
@@ -260,6 +265,7 @@ fn decode(row: &PgRow) -> Result<StoredEvaluation, Error> {
         corrected_by: row.try_get(15)?,
         previous: row.try_get(16)?,
         withheld: row.try_get::<Vec<Uuid>, _>(17)?.into_iter().collect(),
+        before: message(18)?.map(|bytes| read(&bytes)).transpose()?,
     })
 }
 

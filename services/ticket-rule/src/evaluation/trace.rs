@@ -1,6 +1,6 @@
 //! What became of rules, as the contract tells it.
 
-use concierge_criteria::{Change, Fact, Match, NotConsidered, Trace, TraceNode, Undecided, Verdict};
+use concierge_criteria::{Change, Fact, Match, NotConsidered, SeenCriterion, Trace, TraceNode, Undecided, Verdict};
 use concierge_model::criteria;
 use concierge_proto::common::{CriterionValue, FieldChange};
 use concierge_proto::ticket_rule::{
@@ -91,19 +91,21 @@ fn told_fact(fact: &Fact) -> Vec<CriterionValue> {
 /// Every criterion with what it saw, those of a group before those of the groups in it.
 fn told_trace(trace: &Trace) -> Vec<CriterionTrace> {
     let mut told = Vec::new();
-    collect(trace, &mut told);
+    collect(trace, &trace.fewest_reasons(), &mut told);
     told
 }
 
-fn collect(trace: &Trace, told: &mut Vec<CriterionTrace>) {
+fn collect(trace: &Trace, reasons: &[&SeenCriterion], told: &mut Vec<CriterionTrace>) {
     match &trace.node {
         TraceNode::Criterion(seen) => told.push(CriterionTrace {
             path: seen.path.clone(),
             criterion: Some(criteria::criterion(seen)),
             truth: told_truth(trace.truth).into(),
             seen: told_fact(&seen.seen),
+            decisive: reasons.iter().any(|reason| std::ptr::eq(*reason, seen)),
+            was: seen.was.as_ref().map(told_fact).unwrap_or_default(),
         }),
-        TraceNode::Group { items, .. } => items.iter().for_each(|item| collect(item, told)),
+        TraceNode::Group { items, .. } => items.iter().for_each(|item| collect(item, reasons, told)),
     }
 }
 

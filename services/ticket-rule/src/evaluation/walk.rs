@@ -28,6 +28,8 @@ thread_local! {
 pub struct Input<'a> {
     /// The ticket that they begin with: as asked for, defaults filled in.
     pub ticket: &'a Ticket,
+    /// The ticket before the update, if this is about one and it is known.
+    pub before: Option<&'a Ticket>,
     /// The action that is added, if this is about one.
     pub action: Option<&'a TicketAction>,
     /// What is known about the ticket's user, site and customer. A part that the ticket has and this lacks is unknown.
@@ -142,7 +144,10 @@ fn once(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) ->
     let mut after = before.clone();
     let occasion = match &input.occasion {
         Occasion::Logged => concierge_criteria::Occasion::New,
-        Occasion::Updated { changed } => concierge_criteria::Occasion::Existing { changed: changed.clone() },
+        Occasion::Updated { changed } => {
+            after.set_before(&record::before(set.configuration(), &seen, input.before, &before, changed));
+            concierge_criteria::Occasion::Existing { changed: changed.clone() }
+        }
         Occasion::Asked { rules } => concierge_criteria::Occasion::Manual { rules: rules.clone() },
     };
     let outcome = match wanted {

@@ -70,6 +70,7 @@ async fn run(
     let done = service.carry_out(tx, &set, step).await?;
     let input = Input {
         ticket: &before,
+        before: None,
         action: None,
         facts: Some(&facts.known),
         occasion,

@@ -16,6 +16,7 @@ pub(super) fn conceal(traces: &mut [RuleTrace]) {
     for criterion in traces.iter_mut().flat_map(|trace| &mut trace.criteria) {
         if criterion.criterion.as_ref().is_some_and(|criterion| !may_read(&criterion.field)) {
             criterion.seen.clear();
+            criterion.was.clear();
         }
     }
 }

@@ -56,6 +56,7 @@ pub(super) async fn evaluate(service: &TicketRule, request: EvaluateRulesRequest
     }
     let mut input = Input {
         ticket: &ticket,
+        before: None,
         action: None,
         facts: Some(&facts.known),
         occasion,

@@ -65,6 +65,7 @@ impl TicketRule {
         let seen = action.clone();
         let mut input = occasion.map(|occasion| Input {
             ticket: &wanted,
+            before: before.as_ref().filter(|_| matches!(occasion, Occasion::Updated { .. })),
             action: seen.as_ref(),
             facts: facts_known,
             occasion,
