@@ -1,5 +1,5 @@
-//! Changing what rule sets hold: rules, statuses, priorities, ticket types, service level agreements and
-//! calendars.
+//! Changing what rule sets hold: rules, statuses, priorities, ticket types, service level agreements, calendars and
+//! categories.
 //!
 //! Changes run one after the other, so what one checks still holds when it commits; and each makes a new revision, so
 //! the next evaluation sees it, in every replica.
@@ -18,13 +18,15 @@ use tonic::Request;
 use uuid::Uuid;
 
 use crate::TicketRule;
-use crate::evaluation::RuleSet;
+use crate::evaluation::{Configuration, RuleSet};
 use crate::facts::references::Known;
 
 /// A record that rule sets hold.
 pub(crate) trait Configured: Resource {
-    /// The column of open tickets that names it, if one does.
-    const IN_TICKETS: Option<&'static str>;
+    /// The column in which tickets name it, if one does.
+    fn in_tickets(_record: &Self::Record) -> Option<&'static str> {
+        None
+    }
 
     /// The record in a rule set, live or not.
     fn find<'a>(set: &'a RuleSet, id: &str) -> Option<&'a Self::Record>;
@@ -61,6 +63,14 @@ impl Missing {
     pub(crate) fn unless<R: Record>(&mut self, path: impl Into<String>, id: &str, found: Option<&R>) {
         if !id.is_empty() && found.is_none_or(|record| record.delete_time().is_some()) {
             self.add(path, R::TYPE, id);
+        }
+    }
+
+    /// The category must be there, live and of that level, if one is named.
+    pub(crate) fn unless_category(&mut self, set: &Configuration, path: impl Into<String>, id: &str, level: i32) {
+        let found = set.ticket_category(id).filter(|category| category.delete_time.is_none());
+        if !id.is_empty() && found.is_none_or(|category| category.level() != level) {
+            self.add(path, &format!("category of level {level}"), id);
         }
     }
 
@@ -148,7 +158,7 @@ impl TicketRule {
         self.configure(request, |tx, set, request| {
             Box::pin(async move {
                 let after = tx.delete::<S>(request.id(), request.etag()).await?;
-                check_unused::<S>(tx, &set, after.id()).await?;
+                check_unused::<S>(tx, &set, &after).await?;
                 S::admit_deletion(&set, &after)?;
                 Ok(after.into())
             })
@@ -175,12 +185,13 @@ impl TicketRule {
 }
 
 /// Refuses while something names the record.
-async fn check_unused<S: Configured>(tx: &mut Tx, set: &RuleSet, id: &str) -> Result<(), Error> {
+async fn check_unused<S: Configured>(tx: &mut Tx, set: &RuleSet, record: &S::Record) -> Result<(), Error> {
+    let id = record.id();
     let in_use = |by, count| Error::InUse { record_type: S::Record::TYPE, id: id.to_owned(), by, count };
     if let Some((by, count)) = S::users(set, id).into_iter().find(|(_, count)| *count > 0) {
         return Err(in_use(by, count));
     }
-    let Some(column) = S::IN_TICKETS else { return Ok(()) };
+    let Some(column) = S::in_tickets(record) else { return Ok(()) };
     let key: Uuid = id.parse().map_err(Error::internal)?;
     // Categories NEW, OPEN and ON_HOLD. Nobody needs to know of more than a thousand.
     let sql = format!(

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod calendar;
+pub mod category;
 mod configure;
 pub mod error;
 pub mod evaluation;
@@ -17,6 +18,7 @@ pub mod ticket_type;
 
 use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
 use concierge_proto::ticket_rule::calendar_service_server::CalendarServiceServer;
+use concierge_proto::ticket_rule::category_service_server::CategoryServiceServer;
 use concierge_proto::ticket_rule::priority_service_server::PriorityServiceServer;
 use concierge_proto::ticket_rule::rule_service_server::RuleServiceServer;
 use concierge_proto::ticket_rule::sla_service_server::SlaServiceServer;
@@ -66,6 +68,7 @@ impl Program for TicketRule {
             .with::<priority::Priorities>()
             .with::<calendar::Calendars>()
             .with::<sla::Slas>()
+            .with::<category::Categories>()
             .with::<rule::Rules>()
             .with::<ticket::Tickets>();
         routes!(
@@ -76,6 +79,7 @@ impl Program for TicketRule {
             PriorityServiceServer<_>,
             CalendarServiceServer<_>,
             SlaServiceServer<_>,
+            CategoryServiceServer<_>,
             RuleServiceServer<_>,
             TicketServiceServer<_>,
         )

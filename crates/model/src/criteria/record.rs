@@ -81,6 +81,10 @@ impl Filled<'_> {
         self.set("ticket.status_category", choice(ticket.status_category().as_str_name(), "STATUS_CATEGORY_"));
         self.set("ticket.team", id(&ticket.team_id));
         self.set("ticket.agent", id(&ticket.agent_id));
+        self.set("ticket.category_1", id(&ticket.category_1_id));
+        self.set("ticket.category_2", id(&ticket.category_2_id));
+        self.set("ticket.category_3", id(&ticket.category_3_id));
+        self.set("ticket.category_4", id(&ticket.category_4_id));
         self.set("ticket.priority", id(&ticket.priority_id));
         let rank = match input.priority_rank {
             Some(rank) => Fact::from(i64::from(rank)),

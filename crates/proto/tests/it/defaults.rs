@@ -6,7 +6,7 @@ use concierge_proto::directory::{
     Agent, AgentRole, Customer, Relationship, Site, SiteContactType, Team, User, UserRole,
 };
 use concierge_proto::notification::{EmailSender, NotificationDefinition, PopupNote};
-use concierge_proto::ticket_rule::{Calendar, Priority, Rule, Sla, Status, TicketType};
+use concierge_proto::ticket_rule::{Calendar, Category, Priority, Rule, Sla, Status, TicketType};
 use concierge_proto::{Kind, Record, Value};
 use prost_reflect::DescriptorPool;
 
@@ -51,6 +51,7 @@ fn absent_fields_get_the_values_that_the_contract_states() {
         defaults::<Agent>(),
         defaults::<AgentRole>(),
         defaults::<Calendar>(),
+        defaults::<Category>(),
         defaults::<Customer>(),
         defaults::<EmailSender>(),
         defaults::<NotificationDefinition>(),

@@ -31,8 +31,6 @@ impl Resource for Calendars {
 }
 
 impl Configured for Calendars {
-    const IN_TICKETS: Option<&'static str> = None;
-
     fn find<'a>(set: &'a RuleSet, id: &str) -> Option<&'a Calendar> {
         set.configuration().calendar(id)
     }

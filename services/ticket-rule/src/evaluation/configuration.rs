@@ -1,11 +1,13 @@
-//! What tickets and rules refer to, at one revision: statuses, priorities, ticket types, service level
-//! agreements and calendars.
+//! What tickets and rules refer to, at one revision: statuses, priorities, ticket types, service level agreements,
+//! calendars and categories.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use concierge_proto::Record;
-use concierge_proto::ticket_rule::{Calendar, Priority, Sla, Status, StatusCategory, TicketType, TicketTypeUse};
+use concierge_proto::ticket_rule::{
+    Calendar, Category, Priority, Sla, Status, StatusCategory, TicketType, TicketTypeUse,
+};
 use uuid::Uuid;
 
 /// The records of one type, deleted ones included.
@@ -44,6 +46,7 @@ pub struct Configuration {
     pub(crate) ticket_types: Records<TicketType>,
     pub(crate) slas: Records<Sla>,
     pub(crate) calendars: Records<Calendar>,
+    pub(crate) categories: Records<Category>,
 }
 
 impl Configuration {
@@ -70,6 +73,11 @@ impl Configuration {
     /// The calendar with this id.
     pub fn calendar(&self, id: &str) -> Option<&Calendar> {
         self.calendars.get(id)
+    }
+
+    /// The category of tickets with this id.
+    pub fn ticket_category(&self, id: &str) -> Option<&Category> {
+        self.categories.get(id)
     }
 
     /// What a status means; UNSPECIFIED for one that does not exist.

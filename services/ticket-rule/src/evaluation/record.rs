@@ -125,6 +125,14 @@ pub(super) fn fields(names: &[String]) -> FieldSet {
     names.iter().filter_map(|name| rule_schema().field(name)).collect()
 }
 
+/// Empties a field.
+pub(super) fn empty(record: &mut Record, name: &str) {
+    if let Some(field) = rule_schema().field(name) {
+        // Any field can be empty.
+        let _ = record.set(field, Fact::Empty);
+    }
+}
+
 /// The name of a field.
 pub(super) fn name(field: FieldId) -> String {
     rule_schema().get(field).map(|field| field.name.to_string()).unwrap_or_default()

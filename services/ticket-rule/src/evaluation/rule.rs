@@ -11,9 +11,10 @@ use concierge_proto::{Record as _, Violations};
 use uuid::Uuid;
 
 use super::configuration::Configuration;
+use crate::category::path;
 
 /// Makes a rule ready to run, with what follows from its outcomes: the category of a status, the rank of a priority,
-/// the use of a type; and the end of the walk where it closes the ticket.
+/// the use of a type, the parents of a category; and the end of the walk where it closes the ticket.
 pub(crate) fn compile(configuration: &Configuration, rule: &Rule) -> Result<concierge_criteria::Rule, Violations> {
     let criteria = criteria::definition(criteria::rule_schema(), rule.criteria.as_ref(), Rule::TYPE)?;
     let outcomes = rule.outcomes.clone().unwrap_or_default();
@@ -75,6 +76,11 @@ fn outcome_definitions(configuration: &Configuration, outcomes: &RuleOutcomes) -
         [("ticket.sla", &outcomes.sla_id), ("ticket.team", &outcomes.team_id), ("ticket.agent", &outcomes.agent_id)]
     {
         if let Some(action) = named(id) {
+            set(field, action);
+        }
+    }
+    for (field, id) in path::CRITERIA.into_iter().zip(path::given(configuration, outcomes)) {
+        if let Some(action) = named(&id) {
             set(field, action);
         }
     }

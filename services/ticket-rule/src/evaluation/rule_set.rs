@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use concierge_criteria::{AppliesTo, FieldSet, RuleIndex};
 use concierge_proto::Record;
-use concierge_proto::ticket_rule::{Calendar, Priority, Rule, RuleOutcomes, Sla, Status, TicketType};
+use concierge_proto::ticket_rule::{Calendar, Category, Priority, Rule, RuleOutcomes, Sla, Status, TicketType};
 use concierge_runtime::{Error, html};
 use uuid::Uuid;
 
 use super::configuration::{Configuration, Records};
 use super::rule::compile;
+use crate::category::path;
 use crate::rule::references;
 
 /// A set of rules as it was at one revision, with everything that it refers to in this service.
@@ -112,6 +113,7 @@ impl RuleSet {
         let mut next = RuleSet { revision, ..self.clone() };
         let mut changed = HashSet::new();
         let mut named = HashSet::new();
+        let mut categories = false;
         for version in versions {
             let id = version.id;
             let configuration = &mut next.configuration;
@@ -129,6 +131,10 @@ impl RuleSet {
                 TicketType::TYPE => put(&mut configuration.ticket_types, version)?,
                 Sla::TYPE => put(&mut configuration.slas, version)?,
                 Calendar::TYPE => put(&mut configuration.calendars, version)?,
+                Category::TYPE => {
+                    put(&mut configuration.categories, version)?;
+                    categories = true;
+                }
                 // Of a newer release that runs beside this one.
                 other => {
                     tracing::warn!(record_type = other, "a rule set holds a record of a type that is not known here");
@@ -138,7 +144,11 @@ impl RuleSet {
             named.insert(id.to_string());
         }
         if !named.is_empty() {
-            let depends = next.records.iter().filter(|(_, rule)| follows(rule.outcomes.as_ref(), &named));
+            let depends = next.records.iter().filter(|(_, rule)| {
+                let outcomes = rule.outcomes.as_ref();
+                // Any of the categories above may be another one.
+                follows(outcomes, &named) || categories && outcomes.is_some_and(path::gives_any)
+            });
             changed.extend(depends.map(|(id, _)| *id));
         }
         next.replace(changed);

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::record::{self, Seen};
 use super::rule_set::RuleSet;
 use super::trace;
+use crate::category::path;
 
 /// So many tags a ticket has at most, as the contract says.
 pub(crate) const MOST_TAGS: usize = 50;
@@ -165,6 +166,12 @@ fn once(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) ->
     }
     let undecided =
         outcome.undecided.iter().filter_map(|u| Some(trace::told_undecided(set.rule(u.rule)?, u))).collect();
+    if path::COLUMNS.iter().any(|field| gave.fields.contains(field)) {
+        for level in path::prune(set.configuration(), &mut ticket) {
+            gave.fields.insert(path::COLUMNS[level]);
+            record::empty(&mut after, path::CRITERIA[level]);
+        }
+    }
     let changed_fields = record::names(&after.changed_since(&before));
     let traces = outcome.verdicts.iter().filter_map(|v| Some(trace::told_verdict(set.rule(v.rule)?, v))).collect();
     (Evaluated { ticket, matches, undecided, changed_fields, gave }, traces)
@@ -190,6 +197,13 @@ fn carry_out(set: &RuleSet, rule: &Rule, ticket: &mut Ticket, gave: &mut Gave) {
         };
     }
     put!(type_id, status_id, priority_id, sla_id, team_id, agent_id);
+    let categories = path::given(set.configuration(), outcomes).into_iter().zip(path::of_mut(ticket));
+    for ((given, place), field) in categories.zip(path::COLUMNS) {
+        if !given.is_empty() {
+            *place = given;
+            gave.fields.insert(field);
+        }
+    }
     for tag in &outcomes.add_tags {
         gave.tags.insert(tag.clone());
         if !ticket.tags.contains(tag) {

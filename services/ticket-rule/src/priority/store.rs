@@ -25,7 +25,9 @@ impl Resource for Priorities {
 }
 
 impl Configured for Priorities {
-    const IN_TICKETS: Option<&'static str> = Some("priority_id");
+    fn in_tickets(_record: &Priority) -> Option<&'static str> {
+        Some("priority_id")
+    }
 
     fn find<'a>(set: &'a RuleSet, id: &str) -> Option<&'a Priority> {
         set.configuration().priority(id)

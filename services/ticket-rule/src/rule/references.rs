@@ -4,6 +4,7 @@ use concierge_proto::common::CriteriaGroup;
 use concierge_proto::common::criterion_value::Kind as ValueKind;
 use concierge_proto::ticket_rule::{Rule, RuleOutcomes};
 
+use crate::category::path;
 use crate::configure::Missing;
 use crate::evaluation::Configuration;
 use crate::facts::references::Kind;
@@ -15,6 +16,8 @@ pub(crate) enum Target {
     Priority,
     TicketType,
     Sla,
+    /// Of a level.
+    Category(usize),
     /// A record of directory.
     Directory(Kind),
 }
@@ -27,6 +30,9 @@ impl Target {
             "ticket.status" => Self::Status,
             "ticket.priority" => Self::Priority,
             "ticket.sla" => Self::Sla,
+            name if path::CRITERIA.contains(&name) => {
+                Self::Category(1 + path::CRITERIA.iter().position(|field| *field == name)?)
+            }
             "ticket.team" => Self::Directory(Kind::Team),
             "ticket.agent" | "customer.account_manager" => Self::Directory(Kind::Agent),
             "ticket.user" | "ticket.followers" => Self::Directory(Kind::User),
@@ -45,6 +51,9 @@ impl Target {
             Self::Priority => missing.unless(path, id, configuration.priority(id)),
             Self::TicketType => missing.unless(path, id, configuration.ticket_type(id)),
             Self::Sla => missing.unless(path, id, configuration.sla(id)),
+            Self::Category(level) => {
+                missing.unless_category(configuration, path, id, i32::try_from(level).unwrap_or(0));
+            }
             Self::Directory(_) => {}
         }
     }
@@ -94,6 +103,10 @@ fn in_outcomes<'a>(outcomes: &'a RuleOutcomes, named: &mut Vec<Named<'a>>) {
         ("status_id", Target::Status, &outcomes.status_id),
         ("priority_id", Target::Priority, &outcomes.priority_id),
         ("sla_id", Target::Sla, &outcomes.sla_id),
+        ("category_1_id", Target::Category(1), &outcomes.category_1_id),
+        ("category_2_id", Target::Category(2), &outcomes.category_2_id),
+        ("category_3_id", Target::Category(3), &outcomes.category_3_id),
+        ("category_4_id", Target::Category(4), &outcomes.category_4_id),
         ("team_id", Target::Directory(Kind::Team), &outcomes.team_id),
         ("agent_id", Target::Directory(Kind::Agent), &outcomes.agent_id),
     ];

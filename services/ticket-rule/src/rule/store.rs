@@ -8,8 +8,9 @@ use concierge_runtime::resource::Unique;
 use concierge_runtime::{Error, Resource, Tx, html};
 
 use super::references::{self, Target};
+use crate::category::path;
 use crate::configure::{Change, Configured, Missing};
-use crate::evaluation::{RuleSet, compile, revise};
+use crate::evaluation::{Configuration, RuleSet, compile, revise};
 use crate::facts::references::Standing;
 
 /// The table of rules.
@@ -40,10 +41,8 @@ impl Resource for Rules {
     }
 }
 
+// Evaluations keep the rules that they ran: no ticket needs one.
 impl Configured for Rules {
-    // Evaluations keep the rules that they ran; no ticket needs one.
-    const IN_TICKETS: Option<&'static str> = None;
-
     fn find<'a>(set: &'a RuleSet, id: &str) -> Option<&'a Rule> {
         set.rule(id.parse().ok()?)
     }
@@ -65,9 +64,15 @@ impl Configured for Rules {
                 own => own.check(change.set.configuration(), &named.path, named.id, &mut missing),
             }
         }
+        let other_parent =
+            if outcomes { other_parents(change.set.configuration(), after) } else { Violations::default() };
         match compile(change.set.configuration(), after) {
             Ok(compiled) => {
                 missing.refuse()?;
+                if !other_parent.is_empty() {
+                    let reason = Reason::CategoryOfOtherParent;
+                    return Err(Error::InvalidBecause { reason, violations: other_parent });
+                }
                 let others = change.set.index().rules().filter(|rule| rule.id() != compiled.id());
                 let patterns: usize = others.map(|rule| rule.criteria().patterns()).sum();
                 if patterns + compiled.criteria().patterns() > MAX_PATTERNS {
@@ -77,13 +82,24 @@ impl Configured for Rules {
                 Ok(())
             }
             Err(mut violations) => {
-                for also in missing.into_violations() {
+                for also in missing.into_violations().into_iter().chain(other_parent) {
                     violations.add(also.field, also.description);
                 }
                 Err(Error::InvalidBecause { reason: Reason::CriteriaInvalid, violations })
             }
         }
     }
+}
+
+/// The categories that the rule gives below another parent than the category above them.
+fn other_parents(configuration: &Configuration, rule: &Rule) -> Violations {
+    let given = path::given(configuration, &rule.outcomes.clone().unwrap_or_default());
+    let mut violations = Violations::default();
+    for level in path::unfit(configuration, given.each_ref().map(String::as_str)) {
+        let why = format!("stands below another parent than the category of level {level} that the rule gives");
+        violations.add(format!("rule.outcomes.{}", path::COLUMNS[level]), why);
+    }
+    violations
 }
 
 /// Takes out of the popup what may not be shown: when it is written, and again when it is read.

@@ -97,6 +97,10 @@ fn ticket(draft: TicketDraft) -> Ticket {
         external_id: draft.external_id,
         external_source: draft.external_source,
         logged_time: draft.logged_time,
+        category_1_id: draft.category_1_id,
+        category_2_id: draft.category_2_id,
+        category_3_id: draft.category_3_id,
+        category_4_id: draft.category_4_id,
         ..Ticket::default()
     }
 }

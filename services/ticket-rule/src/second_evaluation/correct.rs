@@ -9,6 +9,7 @@ use concierge_runtime::{Error, Tx};
 use uuid::Uuid;
 
 use crate::TicketRule;
+use crate::category::path;
 use crate::evaluation::{self, Configuration, Evaluated, Input, MOST_TAGS, NewEvaluation, StoredEvaluation, is_gone};
 use crate::facts::references::{self, Kind, Known};
 use crate::facts::{Facts, Requester};
@@ -221,6 +222,16 @@ impl Both<'_> {
                 || configuration.sla(&second.sla_id).is_some_and(|found| found.delete_time.is_none()),
             team_id, "ticket.team": !is_gone(known, Kind::Team, &second.team_id),
             agent_id, "ticket.agent": !is_gone(known, Kind::Agent, &second.agent_id),
+        }
+        for (level, field) in path::COLUMNS.into_iter().enumerate() {
+            let id = path::of(second)[level];
+            let live = configuration.ticket_category(id).is_some_and(|found| found.delete_time.is_none());
+            if !written.contains(field) && self.set(field, path::CRITERIA[level]) && (id.is_empty() || live) {
+                id.clone_into(path::of_mut(&mut after)[level]);
+            }
+        }
+        if path::of(before) != path::of(&after) {
+            path::prune(configuration, &mut after);
         }
         if !written.contains("tags") {
             let (first, second) = (self.first_tags(), &self.second.gave.tags);

@@ -38,7 +38,9 @@ impl Resource for Slas {
 }
 
 impl Configured for Slas {
-    const IN_TICKETS: Option<&'static str> = Some("sla_id");
+    fn in_tickets(_record: &Sla) -> Option<&'static str> {
+        Some("sla_id")
+    }
 
     fn find<'a>(set: &'a RuleSet, id: &str) -> Option<&'a Sla> {
         set.configuration().sla(id)

@@ -25,7 +25,9 @@ impl Resource for Statuses {
 }
 
 impl Configured for Statuses {
-    const IN_TICKETS: Option<&'static str> = Some("status_id");
+    fn in_tickets(_record: &Status) -> Option<&'static str> {
+        Some("status_id")
+    }
 
     fn find<'a>(set: &'a RuleSet, id: &str) -> Option<&'a Status> {
         set.configuration().status(id)

@@ -19,6 +19,7 @@ use super::step::{Step, Stepped};
 use super::times::{Moment, settle};
 use super::{Tickets, actor, store};
 use crate::TicketRule;
+use crate::category::path;
 use crate::evaluation::{self, Configuration, Occasion, RuleSet};
 use crate::facts::references::{Kind, Known};
 use crate::facts::{Facts, Requester};
@@ -276,6 +277,7 @@ impl Edit {
                 for index in paths.iter().filter_map(|path| Ticket::index_of(path)) {
                     ticket.set_value(index, new.value(index));
                 }
+                path::fill(configuration, path::of_mut(ticket));
             }
             Self::Close(status) if status.is_empty() => {
                 let first = configuration.first_status(StatusCategory::Closed);

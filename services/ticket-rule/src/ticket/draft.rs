@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use super::event::named;
 use super::problems::{Problems, newly_named};
 use crate::TicketRule;
+use crate::category::path;
 use crate::evaluation::{Configuration, is_gone};
 use crate::facts::references::{self, Kind, Known};
 use crate::facts::{Facts, Requester};
@@ -52,6 +53,7 @@ impl TicketRule {
 impl Draft {
     /// Fills in the defaults of the configuration, and tells every problem.
     pub(crate) fn complete(mut self, configuration: &Configuration) -> Result<(Ticket, Facts, Known), Error> {
+        path::fill(configuration, path::of_mut(&mut self.ticket));
         self.problems.configuration(configuration, None, &self.ticket);
         self.problems.directory(&self.known, None, &self.ticket);
         self.problems.result()?;

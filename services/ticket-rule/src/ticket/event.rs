@@ -7,7 +7,8 @@ use concierge_proto::ticket_rule::{EvaluationSummary, StatusCategory, Ticket, Ti
 use concierge_proto::{CallerKind, Fields as _, Record as _};
 use concierge_runtime::tx::Actor;
 
-use crate::evaluation::{self, RuleSet};
+use crate::category::path;
+use crate::evaluation::{self, Configuration, RuleSet};
 use crate::facts::references::{Kind, Known};
 
 /// What happened to a ticket, and what is known around it.
@@ -90,8 +91,17 @@ impl Telling<'_> {
             user: name(Kind::User, &ticket.user_id),
             site: name(Kind::Site, &ticket.site_id),
             customer: name(Kind::Customer, &ticket.customer_id),
+            categories: categories(configuration, ticket),
         }
     }
+}
+
+/// The names of the categories, up to the last one there is.
+fn categories(configuration: &Configuration, ticket: &Ticket) -> Vec<String> {
+    let path = path::of(ticket);
+    let count = path.iter().rposition(|id| !id.is_empty()).map_or(0, |last| last + 1);
+    let name = |id: &&str| configuration.ticket_category(id).map(|category| category.name.clone()).unwrap_or_default();
+    path[..count].iter().map(name).collect()
 }
 
 /// True when a caller or a rule changed a field; what follows from other things by itself does not count, nor does the

@@ -2,9 +2,10 @@
 
 use concierge_proto::Violations;
 use concierge_proto::error::Reason;
-use concierge_proto::ticket_rule::Ticket;
+use concierge_proto::ticket_rule::{Category, Ticket};
 use concierge_runtime::Error;
 
+use crate::category::path::{self, LEVELS};
 use crate::evaluation::Configuration;
 use crate::facts::references::{Kind, Known, Standing};
 
@@ -16,6 +17,7 @@ pub(crate) struct Problems {
     invalid: Violations,
     missing: Violations,
     other_customer: Violations,
+    other_parent: Violations,
     inactive: Violations,
 }
 
@@ -27,6 +29,7 @@ impl Problems {
             invalid: Violations::default(),
             missing: Violations::default(),
             other_customer: Violations::default(),
+            other_parent: Violations::default(),
             inactive: Violations::default(),
         }
     }
@@ -79,6 +82,33 @@ impl Problems {
         check!(status_id, status, "status");
         check!(priority_id, priority, "priority");
         check!(sla_id, sla, "service level agreement");
+        if before.is_none_or(|before| path::of(before) != path::of(after)) {
+            self.categories(configuration, before.map(path::of).unwrap_or_default(), path::of(after));
+        }
+    }
+
+    /// Checks the categories, one of which is another one than before: each of its level, below its parent.
+    fn categories(&mut self, configuration: &Configuration, before: [&str; LEVELS], after: [&str; LEVELS]) {
+        for (level, id) in after.into_iter().enumerate().filter(|(level, id)| !id.is_empty() && *id != before[*level]) {
+            let field = path::COLUMNS[level];
+            let of_level = |c: &&Category| c.delete_time.is_none() && usize::try_from(c.level()) == Ok(level + 1);
+            match configuration.ticket_category(id).filter(of_level) {
+                Some(found) if !found.active() => self.inactive(field, "category", &found.name),
+                Some(_) => {}
+                None => self.missing(field, &format!("category of level {}", level + 1), id),
+            }
+        }
+        for level in path::unfit(configuration, after) {
+            let name = |id: &str| configuration.ticket_category(id).map_or("another one", |c| c.name.as_str());
+            let category = configuration.ticket_category(after[level]);
+            let parent = category.map_or("", |category| category.parent_id.as_str());
+            let why = format!(
+                "{} stands below {}, which is not the ticket's category of level {level}",
+                name(after[level]),
+                name(parent),
+            );
+            self.other_parent.add(self.place(path::COLUMNS[level]), why);
+        }
     }
 
     /// Checks the team, the agent and the followers that the ticket newly names.
@@ -103,6 +133,8 @@ impl Problems {
             because(Reason::ReferenceNotFound, self.missing)
         } else if !self.other_customer.is_empty() {
             because(Reason::SiteOfOtherCustomer, self.other_customer)
+        } else if !self.other_parent.is_empty() {
+            because(Reason::CategoryOfOtherParent, self.other_parent)
         } else if !self.inactive.is_empty() {
             Err(crate::Error::ReferenceInactive(self.inactive).into())
         } else {

@@ -26,7 +26,9 @@ impl Resource for TicketTypes {
 }
 
 impl Configured for TicketTypes {
-    const IN_TICKETS: Option<&'static str> = Some("type_id");
+    fn in_tickets(_record: &TicketType) -> Option<&'static str> {
+        Some("type_id")
+    }
 
     fn find<'a>(set: &'a RuleSet, id: &str) -> Option<&'a TicketType> {
         set.configuration().ticket_type(id)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod calendar;
+mod category;
 mod changed;
 mod configuration;
 mod desk;

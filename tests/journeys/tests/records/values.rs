@@ -50,6 +50,13 @@ fn one(world: &World, field: &FieldDescriptor, seed: usize) -> Value {
         "concierge.directory.v1.Team.lead_agent_id" => return text(world.id("agent", seed + 1)),
         "concierge.common.v1.CriteriaGroup.kind" => return Value::EnumNumber(1),
         "concierge.common.v1.Criterion.operator" => return Value::EnumNumber(1),
+        // Of the level below those known.
+        "concierge.ticket_rule.v1.Category.level" => return Value::I32(2),
+        name if name.starts_with("concierge.ticket_rule.v1.RuleOutcomes.category_") => {
+            let level = field.name().trim_start_matches("category_").trim_end_matches("_id");
+            let known = if level == "1" { "category".to_owned() } else { format!("category of level {level}") };
+            return text(world.id(&known, seed));
+        }
         _ => {}
     }
     if is_id(field) {

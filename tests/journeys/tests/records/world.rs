@@ -112,7 +112,7 @@ impl World {
         let hours = message("concierge.ticket_rule.v1.WorkingHours");
         let hours =
             made(&hours, [("day", Value::EnumNumber(1)), ("start_time", text("09:00")), ("end_time", text("17:00"))]);
-        let others: [Known; 14] = [
+        let others: [Known; 18] = [
             ("directory", "Relationship", "relationship", vec![("entity", Value::EnumNumber(1))]),
             ("directory", "Relationship", "relationship of users", vec![("entity", Value::EnumNumber(2))]),
             ("directory", "UserRole", "user_role", none()),
@@ -129,6 +129,10 @@ impl World {
                 "calendar",
                 vec![("time_zone", text("Europe/Berlin")), ("working_hours", Value::List(vec![Value::Message(hours)]))],
             ),
+            ("ticket_rule", "Category", "category", none()),
+            ("ticket_rule", "Category", "category of level 2", vec![("level", Value::I32(2))]),
+            ("ticket_rule", "Category", "category of level 3", vec![("level", Value::I32(3))]),
+            ("ticket_rule", "Category", "category of level 4", vec![("level", Value::I32(4))]),
             ("ticket_rule", "Sla", "sla", none()),
             ("ticket_rule", "TicketType", "ticket_type", none()),
             ("ticket_rule", "Rule", "rule", none()),
