@@ -210,6 +210,7 @@ fn user_facts(user: &User, roles: &[&UserRole], site: Option<&Site>, customer: O
         never_send_emails: user::never_send_emails(user, &held),
         web_access: user::web_access(user, &held),
         linked_agent_id: user.linked_agent_id.clone(),
+        department_id: user.department_id.clone(),
     }
 }
 

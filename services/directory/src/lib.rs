@@ -8,6 +8,7 @@ pub mod agent;
 pub mod agent_role;
 pub mod change_history;
 pub mod customer;
+pub mod department;
 pub mod error;
 mod grant;
 pub mod relationship;
@@ -26,6 +27,7 @@ use concierge_proto::directory::agent_role_service_server::AgentRoleServiceServe
 use concierge_proto::directory::agent_service_server::AgentServiceServer;
 use concierge_proto::directory::change_history_service_server::ChangeHistoryServiceServer;
 use concierge_proto::directory::customer_service_server::CustomerServiceServer;
+use concierge_proto::directory::department_service_server::DepartmentServiceServer;
 use concierge_proto::directory::relationship_service_server::RelationshipServiceServer;
 use concierge_proto::directory::requester_service_server::RequesterServiceServer;
 use concierge_proto::directory::site_contact_service_server::SiteContactServiceServer;
@@ -73,6 +75,7 @@ impl Program for Directory {
             .with::<site_contact_type::SiteContactTypes>()
             .with::<site_contact::SiteContacts>()
             .with::<agent_role::AgentRoles>()
+            .with::<department::Departments>()
             .with::<team::Teams>();
         routes!(
             host,
@@ -89,6 +92,7 @@ impl Program for Directory {
             SiteContactServiceServer<_>,
             AgentRoleServiceServer<_>,
             TeamServiceServer<_>,
+            DepartmentServiceServer<_>,
             ChangeHistoryServiceServer<_>,
         )
         .add_service(served!(host, EventFeedServiceServer::new(feed)))

@@ -69,6 +69,7 @@ const TABLE: &[Line] = &[
     line("user.active", Flag, "Counts as active: it, its site and its customer are."),
     line("user.roles", IdSet, "Its user roles."),
     line("user.relationships", IdSet, "Its relationships."),
+    line("user.department", Id, "The department it belongs to."),
     line("site.name", Text, "The name of the ticket's site."),
     line("site.active", Flag, "Counts as active: it and its customer are."),
     line("site.time_zone", Text, "Its time zone, such as `Europe/Berlin`."),

@@ -164,6 +164,7 @@ impl Filled<'_> {
         self.set("user.active", flag(user.activity.as_ref().map(|a| a.active)));
         self.set("user.roles", ids(&user.role_ids));
         self.set("user.relationships", ids(&user.relationship_ids));
+        self.set("user.department", id(&user.department_id));
     }
 
     fn site(&mut self, site: &SiteFacts) {

@@ -21,6 +21,7 @@ impl Resource for Agents {
     const CHILDREN: &'static [Child] = &[
         Child { record_type: "customer", table: "customers", column: "account_manager_agent_id", many: false },
         Child { record_type: "team", table: "teams", column: "agent_ids", many: true },
+        Child { record_type: "department", table: "departments", column: "manager_agent_id", many: false },
     ];
     const UNIQUE: &'static [Unique] =
         &[Unique { constraint: "agents_email", field: "email", reason: Reason::EmailTaken }];

@@ -13,8 +13,11 @@ impl Resource for Teams {
     type Record = Team;
 
     const TABLE: &'static str = "teams";
-    const REFERENCES: &'static [Reference] =
-        &[Reference { field: "lead_agent_id", table: "agents" }, Reference { field: "agent_ids", table: "agents" }];
+    const REFERENCES: &'static [Reference] = &[
+        Reference { field: "lead_agent_id", table: "agents" },
+        Reference { field: "agent_ids", table: "agents" },
+        Reference { field: "department_id", table: "departments" },
+    ];
     // A member that was deleted while the team was stays one until it is removed.
     const REFERENCES_ON_UNDELETE: bool = false;
     const UNIQUE: &'static [Unique] = &[Unique { constraint: "teams_name", field: "name", reason: Reason::NameTaken }];

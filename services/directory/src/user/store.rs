@@ -28,6 +28,7 @@ impl Resource for Users {
         Reference { field: "role_ids", table: "user_roles" },
         Reference { field: "relationship_ids", table: "relationships" },
         Reference { field: "linked_agent_id", table: "agents" },
+        Reference { field: "department_id", table: "departments" },
     ];
     // Its site is looked at before; what else went away while it was deleted must not keep it from coming back.
     const REFERENCES_ON_UNDELETE: bool = false;

@@ -6,6 +6,7 @@ use concierge_proto::directory::agent_role_service_client::AgentRoleServiceClien
 use concierge_proto::directory::agent_service_client::AgentServiceClient;
 use concierge_proto::directory::change_history_service_client::ChangeHistoryServiceClient;
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
+use concierge_proto::directory::department_service_client::DepartmentServiceClient;
 use concierge_proto::directory::site_contact_service_client::SiteContactServiceClient;
 use concierge_proto::directory::site_contact_type_service_client::SiteContactTypeServiceClient;
 use concierge_proto::directory::site_service_client::SiteServiceClient;
@@ -56,6 +57,7 @@ impl Desk {
         agent_roles: AgentRoleServiceClient,
         agents: AgentServiceClient,
         customers: CustomerServiceClient,
+        departments: DepartmentServiceClient,
         history: ChangeHistoryServiceClient,
         site_contact_types: SiteContactTypeServiceClient,
         site_contacts: SiteContactServiceClient,

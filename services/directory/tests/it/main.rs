@@ -7,6 +7,7 @@ mod agent;
 mod agent_role;
 mod change_history;
 mod customer;
+mod department;
 mod desk;
 mod feed;
 mod limits;

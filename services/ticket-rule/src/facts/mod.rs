@@ -26,7 +26,7 @@ use sqlx::PgConnection;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The records of directory that are kept here: all that facts are made from, and all that tickets name.
-const KEPT: [&str; 7] = ["customer", "site", "user", "user_role", "relationship", "agent", "team"];
+const KEPT: [&str; 8] = ["customer", "site", "user", "user_role", "relationship", "agent", "team", "department"];
 
 /// Keeps those records from directory's feed.
 pub fn consumer(service: Service, directory: Upstream) -> Consumer<OnlyProject> {

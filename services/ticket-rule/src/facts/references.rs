@@ -5,14 +5,16 @@ use std::collections::{HashMap, HashSet};
 use concierge_proto::Record;
 use concierge_proto::directory::agent_service_client::AgentServiceClient;
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
+use concierge_proto::directory::department_service_client::DepartmentServiceClient;
 use concierge_proto::directory::relationship_service_client::RelationshipServiceClient;
 use concierge_proto::directory::site_service_client::SiteServiceClient;
 use concierge_proto::directory::team_service_client::TeamServiceClient;
 use concierge_proto::directory::user_role_service_client::UserRoleServiceClient;
 use concierge_proto::directory::user_service_client::UserServiceClient;
 use concierge_proto::directory::{
-    Agent, BatchGetUsersRequest, Customer, GetAgentRequest, GetCustomerRequest, GetRelationshipRequest, GetSiteRequest,
-    GetTeamRequest, GetUserRoleRequest, Relationship, Site, Team, User, UserRole,
+    Agent, BatchGetUsersRequest, Customer, Department, GetAgentRequest, GetCustomerRequest, GetDepartmentRequest,
+    GetRelationshipRequest, GetSiteRequest, GetTeamRequest, GetUserRoleRequest, Relationship, Site, Team, User,
+    UserRole,
 };
 use concierge_runtime::Error;
 use concierge_runtime::upstream::Upstream;
@@ -41,6 +43,8 @@ pub enum Kind {
     UserRole,
     /// A relationship; only rules name it.
     Relationship,
+    /// A department; only rules name it.
+    Department,
 }
 
 impl Kind {
@@ -54,12 +58,21 @@ impl Kind {
             Self::Customer => Customer::TYPE,
             Self::UserRole => UserRole::TYPE,
             Self::Relationship => Relationship::TYPE,
+            Self::Department => Department::TYPE,
         }
     }
 
     fn of(record_type: &str) -> Option<Self> {
-        const ALL: [Kind; 7] =
-            [Kind::Team, Kind::Agent, Kind::User, Kind::Site, Kind::Customer, Kind::UserRole, Kind::Relationship];
+        const ALL: [Kind; 8] = [
+            Kind::Team,
+            Kind::Agent,
+            Kind::User,
+            Kind::Site,
+            Kind::Customer,
+            Kind::UserRole,
+            Kind::Relationship,
+            Kind::Department,
+        ];
         ALL.into_iter().find(|kind| kind.record_type() == record_type)
     }
 
@@ -77,6 +90,7 @@ impl Kind {
             Self::Customer => named!(Customer),
             Self::UserRole => named!(UserRole),
             Self::Relationship => named!(Relationship),
+            Self::Department => named!(Department),
         }
     }
 }
@@ -118,7 +132,7 @@ macro_rules! named {
     };
 }
 
-named!(Team, Agent, User, Site, Customer, UserRole, Relationship);
+named!(Team, Agent, User, Site, Customer, UserRole, Relationship, Department);
 
 /// What is known of several records, by kind and id.
 #[derive(Clone, Debug, Default)]
@@ -262,6 +276,7 @@ async fn one(directory: &Upstream, kind: Kind, id: Uuid) -> ((Kind, Uuid), Optio
             Kind::Relationship => {
                 get!(RelationshipServiceClient.get_relationship(GetRelationshipRequest) -> relationship)
             }
+            Kind::Department => get!(DepartmentServiceClient.get_department(GetDepartmentRequest) -> department),
             Kind::User => return Ok(many(Some(directory), vec![id]).await.into_iter().find_map(|(_, named)| named)),
         })
     };

@@ -40,6 +40,7 @@ impl Target {
             "ticket.customer" => Self::Directory(Kind::Customer),
             "user.roles" => Self::Directory(Kind::UserRole),
             "user.relationships" | "customer.relationships" => Self::Directory(Kind::Relationship),
+            "user.department" => Self::Directory(Kind::Department),
             _ => return None,
         })
     }

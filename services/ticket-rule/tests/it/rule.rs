@@ -1,6 +1,8 @@
 //! `RuleService`: rules as records, and their order.
 
 use concierge_proto::common::{CriteriaGroup, GroupKind, Operator};
+use concierge_proto::directory::department_service_client::DepartmentServiceClient;
+use concierge_proto::directory::{CreateDepartmentRequest, Department};
 use concierge_proto::ticket_rule::{
     DeleteRuleRequest, GetRuleRequest, ListRulesRequest, ReorderRulesRequest, Rule, RuleAppliesTo, RuleOutcomes,
     Ticket, UndeleteRuleRequest, UpdateRuleRequest,
@@ -160,12 +162,30 @@ async fn what_was_never_heard_of_is_asked_of_directory() {
         criterion("ticket.customer", Operator::NoneOf, [id_of(&id())]),
         criterion("user.roles", Operator::Includes, [id_of(&id())]),
         criterion("customer.relationships", Operator::Includes, [id_of(&id())]),
+        criterion("user.department", Operator::Is, [id_of(&id())]),
     ];
     let status = desk.try_rule(rule("Lost", criteria, outcomes)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REFERENCE_NOT_FOUND"));
-    let mut places: Vec<String> = (0..5).map(|i| format!("rule.criteria.criteria[{i}].values[0]")).collect();
+    let mut places: Vec<String> = (0..6).map(|i| format!("rule.criteria.criteria[{i}].values[0]")).collect();
     places.extend(["rule.outcomes.team_id".to_owned(), "rule.outcomes.agent_id".to_owned()]);
     assert_eq!(fields(&status), places);
+}
+
+#[tokio::test]
+async fn are_for_the_users_of_a_department() {
+    let desk = Desk::with_directory().await;
+    let department = Department { name: "Finance".to_owned(), ..Default::default() };
+    let request = CreateDepartmentRequest { department: Some(department), request_id: request_id() };
+    let mut departments = DepartmentServiceClient::new(desk.suite.admin("directory"));
+    let finance = departments.create_department(request).await.unwrap().into_inner().department.unwrap();
+    let of_finance = desk.create_with(|user| user.department_id.clone_from(&finance.id)).await;
+    let of_none = desk.create_one().await;
+    let criteria = vec![criterion("user.department", Operator::Is, [id_of(&finance.id)])];
+    let rule = desk.try_rule(rule("Finance", criteria, tag("finance"))).await.unwrap();
+    let logged = desk.log(of_finance.ticket("Invoice")).await.unwrap();
+    assert_eq!(matched(&logged.evaluation), [rule.name]);
+    let logged = desk.log(of_none.ticket("Invoice")).await.unwrap();
+    assert_eq!(matched(&logged.evaluation), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ const RECORDS: &[Entry] = &[
     entry("directory", "SiteContactType", "site_contact_types"),
     entry("directory", "Agent", "agents"),
     entry("directory", "AgentRole", "agent_roles"),
+    entry("directory", "Department", "departments"),
     Entry { together: &["lead_agent_id", "agent_ids"], ..entry("directory", "Team", "teams") },
     entry("ticket_rule", "TicketType", "ticket_types"),
     entry("ticket_rule", "Status", "statuses"),

@@ -112,13 +112,14 @@ impl World {
         let hours = message("concierge.ticket_rule.v1.WorkingHours");
         let hours =
             made(&hours, [("day", Value::EnumNumber(1)), ("start_time", text("09:00")), ("end_time", text("17:00"))]);
-        let others: [Known; 18] = [
+        let others: [Known; 19] = [
             ("directory", "Relationship", "relationship", vec![("entity", Value::EnumNumber(1))]),
             ("directory", "Relationship", "relationship of users", vec![("entity", Value::EnumNumber(2))]),
             ("directory", "UserRole", "user_role", none()),
             ("directory", "SiteContactType", "site_contact_type", none()),
             ("directory", "AgentRole", "agent_role", none()),
             ("directory", "Agent", "agent", vec![("email", email("agent"))]),
+            ("directory", "Department", "department", none()),
             ("directory", "Team", "team", none()),
             // The status of new tickets is one of the categories NEW and OPEN.
             ("ticket_rule", "Status", "status", vec![("category", Value::EnumNumber(1))]),
