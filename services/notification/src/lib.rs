@@ -11,6 +11,7 @@ mod live;
 pub mod notification_definition;
 pub mod popup;
 pub mod popup_note;
+pub mod preference;
 pub mod retention;
 mod sending;
 pub mod telling;
@@ -24,6 +25,7 @@ use concierge_proto::notification::email_sender_service_server::EmailSenderServi
 use concierge_proto::notification::notification_definition_service_server::NotificationDefinitionServiceServer;
 use concierge_proto::notification::popup_note_service_server::PopupNoteServiceServer;
 use concierge_proto::notification::popup_service_server::PopupServiceServer;
+use concierge_proto::notification::preference_service_server::PreferenceServiceServer;
 use concierge_runtime::feed::consumer::{Consumer, OnlyProject};
 use concierge_runtime::program::{Host, Program, Task};
 use concierge_runtime::{Service, routes, served};
@@ -60,7 +62,8 @@ impl Program for Notification {
             .clone()
             .with::<notification_definition::NotificationDefinitions>()
             .with::<email_sender::EmailSenders>()
-            .with::<popup_note::PopupNotes>();
+            .with::<popup_note::PopupNotes>()
+            .with::<preference::UserPreferences>();
         routes!(
             host,
             notification;
@@ -69,6 +72,7 @@ impl Program for Notification {
             DeliveryServiceServer<_>,
             PopupNoteServiceServer<_>,
             PopupServiceServer<_>,
+            PreferenceServiceServer<_>,
         )
         .add_service(served!(host, EventFeedServiceServer::new(feed)))
     }

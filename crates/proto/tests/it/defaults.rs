@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use concierge_proto::directory::{
     Agent, AgentRole, Customer, Department, Relationship, Site, SiteContactType, Team, User, UserRole,
 };
-use concierge_proto::notification::{EmailSender, NotificationDefinition, PopupNote};
+use concierge_proto::notification::{EmailSender, NotificationDefinition, PopupNote, Preferences};
 use concierge_proto::ticket_rule::{Calendar, Category, Priority, Rule, Sla, Status, TicketType};
 use concierge_proto::{Kind, Record, Value};
 use prost_reflect::DescriptorPool;
@@ -57,6 +57,7 @@ fn absent_fields_get_the_values_that_the_contract_states() {
         defaults::<EmailSender>(),
         defaults::<NotificationDefinition>(),
         defaults::<PopupNote>(),
+        defaults::<Preferences>(),
         defaults::<Priority>(),
         defaults::<Relationship>(),
         defaults::<Rule>(),

@@ -80,6 +80,9 @@ mod tests {
     #[test]
     fn people_in_the_portal_have_what_their_methods_need_and_no_more() {
         let portal: Vec<&str> = portal().names().collect();
-        assert_eq!(portal, ["customers.read", "tickets.read", "tickets.write", "users.read"]);
+        assert_eq!(
+            portal,
+            ["customers.read", "preferences.read", "preferences.write", "tickets.read", "tickets.write", "users.read"]
+        );
     }
 }

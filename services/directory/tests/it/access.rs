@@ -140,7 +140,9 @@ async fn a_users_token_is_of_its_customer_and_site_and_has_what_the_portal_needs
     let (other, _) = desk.customer("Other Ltd").await;
     let ann = desk.user(&site, "Ann Lee").await;
     let made = create(&desk, token_for(CallerKind::User, &ann.id)).await.unwrap();
-    assert_eq!(made.scope, ["customers.read", "tickets.read", "tickets.write", "users.read"]);
+    let portal =
+        ["customers.read", "preferences.read", "preferences.write", "tickets.read", "tickets.write", "users.read"];
+    assert_eq!(made.scope, portal);
     show(&desk, &made.token, &customer).await.unwrap();
     assert_eq!(reason(&show(&desk, &made.token, &other).await.unwrap_err()), "RECORD_NOT_FOUND");
     let wide = with_scope(token_for(CallerKind::User, &ann.id), &["customers.read", "notes.read"]);

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod directory;
+mod occasion;
 mod people;
 mod plan;
 mod store;
@@ -29,6 +30,7 @@ use crate::delivery::hints;
 use crate::desk::Desk;
 use definitions::{Definitions, Ready};
 use directory::Directory;
+use occasion::Occasion;
 use people::People;
 use plan::{Default as DefaultNotification, Matched};
 
@@ -121,7 +123,10 @@ impl Telling {
             happened.into_iter().filter(|d| holds(d, told, ticket, &people, time)).collect();
         let matched: Vec<Matched<'_>> = happened
             .iter()
-            .map(|definition| Matched { definition: definition.as_ref(), recipients: people.recipients(definition) })
+            .map(|definition| Matched {
+                definition: definition.as_ref(),
+                recipients: people.recipients(definition, Occasion::of(definition.event_type, told)),
+            })
             .collect();
         let internal =
             told.ticket_action.as_ref().is_some_and(|action| action.visibility() != TicketActionVisibility::Public);

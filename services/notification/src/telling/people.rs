@@ -6,9 +6,9 @@ use std::sync::Arc;
 use concierge_model::requester::{Known, request_of};
 use concierge_proto::Record;
 use concierge_proto::directory::{
-    Agent, Customer, GetRequesterFactsRequest, RequesterFacts, Site, SiteContact, Team, User, UserRole,
+    AccessLevel, Agent, Customer, GetRequesterFactsRequest, RequesterFacts, Site, SiteContact, Team, User, UserRole,
 };
-use concierge_proto::notification::{RecipientKind, RecipientRole};
+use concierge_proto::notification::{Preferences, RecipientKind, RecipientRole};
 use concierge_proto::ticket_rule::{Priority, Ticket};
 use concierge_runtime::feed::projection;
 use concierge_runtime::{Error, Tx};
@@ -17,6 +17,8 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::definitions::Ready;
+use super::occasion::Occasion;
+use crate::preference;
 
 /// Somebody who may be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(super) struct Person {
     pub(super) address: String,
     pub(super) active: bool,
     pub(super) never_send_emails: bool,
+    /// Whose tickets a user sees; not asked of others.
+    pub(super) web_access: AccessLevel,
 }
 
 impl Person {
@@ -50,6 +54,8 @@ pub(super) struct People {
     agents: HashMap<String, (Agent, bool)>,
     teams: HashMap<String, (Team, bool)>,
     contacts: Vec<SiteContact>,
+    /// Those of users of the ticket's site and customer who want to be told of anything there.
+    preferences: Vec<Preferences>,
     priority: Option<Priority>,
     ticket: Ticket,
     misses_any: bool,
@@ -57,7 +63,7 @@ pub(super) struct People {
 
 impl People {
     /// Reads what is needed. Three or four round trips, however many people there are; one or two more where the site
-    /// follows from the requester.
+    /// follows from the requester, and two or three where preferences count.
     pub(super) async fn load(
         tx: &mut Tx,
         ticket: &Ticket,
@@ -70,11 +76,14 @@ impl People {
             agents: HashMap::new(),
             teams: HashMap::new(),
             contacts: Vec::new(),
+            preferences: Vec::new(),
             priority: None,
             ticket: ticket.clone(),
             misses_any: false,
         };
         let mut for_contacts = logged || happened.iter().any(|d| d.recipients.site_contacts.is_some());
+        let mut for_preferences =
+            happened.iter().any(|d| d.recipients.site_preference || d.recipients.customer_preference);
         let mut asked: HashSet<String> = HashSet::new();
         let mut found: HashSet<String> = HashSet::new();
         loop {
@@ -84,11 +93,17 @@ impl People {
             }
             let mut wanted = people.wanted(happened);
             wanted.retain(|id| !asked.contains(id));
-            if wanted.is_empty() {
+            if !wanted.is_empty() {
+                people.read(tx, &wanted, &mut found).await?;
+                asked.extend(wanted);
+            } else if std::mem::take(&mut for_preferences) {
+                // Only now it is known where the ticket is.
+                let id = |id: Option<String>| id.and_then(|id| id.parse().ok());
+                let (site, customer) = (id(people.site_id()), id(people.customer_id()));
+                people.preferences = preference::store::of(tx, site, customer).await?;
+            } else {
                 break;
             }
-            people.read(tx, &wanted, &mut found).await?;
-            asked.extend(wanted);
         }
         // A priority comes on the same way as the ticket: it cannot be late.
         people.misses_any = asked.iter().any(|id| !found.contains(id) && *id != ticket.priority_id);
@@ -104,6 +119,15 @@ impl People {
         }
         let site = self.known.facts(&request_of(&self.ticket), None).site;
         site.map(|site| site.site_id)
+    }
+
+    /// The ticket's customer, in the same way.
+    fn customer_id(&self) -> Option<String> {
+        if !self.ticket.customer_id.is_empty() {
+            return Some(self.ticket.customer_id.clone());
+        }
+        let customer = self.known.facts(&request_of(&self.ticket), None).customer;
+        customer.map(|customer| customer.customer_id)
     }
 
     /// The contacts of a site, in the order of their assignment, so that everybody is always told in the same order.
@@ -125,6 +149,7 @@ impl People {
         want(&self.ticket.priority_id);
         let mut requests = vec![request_of(&self.ticket)];
         requests.extend(self.contacts.iter().map(|contact| request_of_user(&contact.user_id)));
+        requests.extend(self.preferences.iter().map(|preferences| request_of_user(&preferences.id)));
         for definition in happened {
             let recipients = &definition.recipients;
             if recipients.followers {
@@ -212,8 +237,22 @@ impl People {
             .collect()
     }
 
-    /// Everybody whom a definition names, each as the first role that applies.
-    pub(super) fn recipients(&self, definition: &Ready) -> Vec<(RecipientRole, Person)> {
+    /// The users who want to be told of this occasion of other users' tickets, at the ticket's site or at its customer.
+    fn preferring(&self, role: RecipientRole, occasion: Occasion) -> impl Iterator<Item = Person> + '_ {
+        let at_site = role == RecipientRole::SitePreference;
+        let place = if at_site { self.site_id() } else { self.customer_id() };
+        self.preferences
+            .iter()
+            .filter(move |wants| wants.id != self.ticket.user_id && occasion.is_wanted(wants, at_site))
+            .filter(move |wants| {
+                let user = self.known.facts(&request_of_user(&wants.id), None).user;
+                user.is_some_and(|user| Some(if at_site { user.site_id } else { user.customer_id }) == place)
+            })
+            .map(|wants| self.user(&wants.id))
+    }
+
+    /// Everybody whom a definition names on an occasion, each as the first role that applies.
+    pub(super) fn recipients(&self, definition: &Ready, occasion: Occasion) -> Vec<(RecipientRole, Person)> {
         let (recipients, ticket) = (&definition.recipients, &self.ticket);
         let mut all: Vec<(RecipientRole, Person)> = Vec::new();
         if let Some(contacts) = &recipients.site_contacts {
@@ -236,6 +275,13 @@ impl People {
             all.extend(self.members(team).map(|p| (RecipientRole::Team, p)));
         }
         all.extend(recipients.email_addresses.iter().map(|a| (RecipientRole::EmailAddress, address(a))));
+        let by_preference = [
+            (RecipientRole::SitePreference, recipients.site_preference),
+            (RecipientRole::CustomerPreference, recipients.customer_preference),
+        ];
+        for (role, _) in by_preference.into_iter().filter(|(_, is_named)| *is_named) {
+            all.extend(self.preferring(role, occasion).map(|person| (role, person)));
+        }
         let mut seen = HashSet::new();
         all.retain(|(_, person)| seen.insert(person.key()));
         all
@@ -258,6 +304,7 @@ impl People {
             address: user.primary_email,
             active,
             never_send_emails: user.never_send_emails.is_some_and(|f| f.value),
+            web_access: user.web_access.map_or(AccessLevel::Unspecified, |access| access.level()),
         }
     }
 
@@ -270,6 +317,7 @@ impl People {
             address: agent.map(|(a, _)| a.email.clone()).unwrap_or_default(),
             active: agent.is_some_and(|(agent, deleted)| !deleted && agent.active != Some(false)),
             never_send_emails: false,
+            web_access: AccessLevel::Unspecified,
         }
     }
 }
@@ -282,6 +330,7 @@ fn address(address: &str) -> Person {
         address: address.to_owned(),
         active: true,
         never_send_emails: false,
+        web_access: AccessLevel::Unspecified,
     }
 }
 

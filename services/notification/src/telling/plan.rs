@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use concierge_proto::directory::AccessLevel;
 use concierge_proto::notification::{Channel, DeliveryReason, EventType, RecipientKind, RecipientRole};
 use uuid::Uuid;
 
@@ -116,7 +117,7 @@ impl<'a> Plan<'a> {
             return;
         }
         let key = (channel, person_key(person, channel));
-        let against = against(person, channel, internal).map(|reason| (reason, None));
+        let against = against(person, role, channel, internal).map(|reason| (reason, None));
         let against = against.or_else(|| self.told.get(&key).map(|by| (DeliveryReason::Duplicate, *by)));
         if against.is_none() {
             self.told.insert(key, definition.map(|d| d.id));
@@ -137,9 +138,12 @@ impl<'a> Plan<'a> {
 }
 
 /// Why a person is not to be told, whoever wants to.
-fn against(person: &Person, channel: Channel, internal: bool) -> Option<DeliveryReason> {
+fn against(person: &Person, role: RecipientRole, channel: Channel, internal: bool) -> Option<DeliveryReason> {
     if !person.active {
         return Some(DeliveryReason::RecipientInactive);
+    }
+    if person.web_access < needed(role) {
+        return Some(DeliveryReason::NoAccess);
     }
     if internal && person.kind != RecipientKind::Agent {
         return Some(DeliveryReason::InternalAction);
@@ -151,4 +155,13 @@ fn against(person: &Person, channel: Channel, internal: bool) -> Option<Delivery
         return Some(DeliveryReason::NoAddress);
     }
     None
+}
+
+/// Whose tickets somebody must see to be told of them by a preference, which users set themselves.
+fn needed(role: RecipientRole) -> AccessLevel {
+    match role {
+        RecipientRole::SitePreference => AccessLevel::Site,
+        RecipientRole::CustomerPreference => AccessLevel::Customer,
+        _ => AccessLevel::Unspecified,
+    }
 }

@@ -8,6 +8,7 @@ mod notification_definition;
 mod popup;
 mod popup_desk;
 mod popup_note;
+mod preference;
 mod retention;
 mod sending;
 mod slow_smtp;
