@@ -211,6 +211,7 @@ fn user_facts(user: &User, roles: &[&UserRole], site: Option<&Site>, customer: O
         web_access: user::web_access(user, &held),
         linked_agent_id: user.linked_agent_id.clone(),
         department_id: user.department_id.clone(),
+        custom_fields: user.custom_fields.clone(),
     }
 }
 
@@ -222,6 +223,7 @@ fn site_facts(site: &Site, customer: Option<&Customer>) -> SiteFacts {
         activity: site::activity(site, customer),
         time_zone: site.time_zone.clone(),
         email_domain: site.email_domain.clone(),
+        custom_fields: site.custom_fields.clone(),
     }
 }
 
@@ -237,6 +239,7 @@ fn customer_facts(customer: &Customer) -> CustomerFacts {
         domains: customer.domains.clone(),
         ai_excluded: customer.ai_excluded,
         account_manager_agent_id: customer.account_manager_agent_id.clone(),
+        custom_fields: customer.custom_fields.clone(),
     }
 }
 

@@ -7,6 +7,7 @@ mod activity;
 pub mod agent;
 pub mod agent_role;
 pub mod change_history;
+pub mod custom_field;
 pub mod customer;
 pub mod department;
 pub mod error;
@@ -26,6 +27,7 @@ use concierge_proto::directory::access_service_server::AccessServiceServer;
 use concierge_proto::directory::agent_role_service_server::AgentRoleServiceServer;
 use concierge_proto::directory::agent_service_server::AgentServiceServer;
 use concierge_proto::directory::change_history_service_server::ChangeHistoryServiceServer;
+use concierge_proto::directory::custom_field_service_server::CustomFieldServiceServer;
 use concierge_proto::directory::customer_service_server::CustomerServiceServer;
 use concierge_proto::directory::department_service_server::DepartmentServiceServer;
 use concierge_proto::directory::relationship_service_server::RelationshipServiceServer;
@@ -76,6 +78,7 @@ impl Program for Directory {
             .with::<site_contact::SiteContacts>()
             .with::<agent_role::AgentRoles>()
             .with::<department::Departments>()
+            .with::<custom_field::CustomFields>()
             .with::<team::Teams>();
         routes!(
             host,
@@ -93,6 +96,7 @@ impl Program for Directory {
             AgentRoleServiceServer<_>,
             TeamServiceServer<_>,
             DepartmentServiceServer<_>,
+            CustomFieldServiceServer<_>,
             ChangeHistoryServiceServer<_>,
         )
         .add_service(served!(host, EventFeedServiceServer::new(feed)))

@@ -101,6 +101,8 @@ fn text(field: &FieldDescriptor, seed: usize) -> String {
         (_, "concierge.ticket_rule.v1.WorkingHours.start_time") => &["08:00", "09:30"],
         (_, "concierge.ticket_rule.v1.WorkingHours.end_time") => &["16:00", "24:00"],
         (_, "concierge.ticket_rule.v1.Holiday.date") => &["2026-12-25", "2027-01-01", "2024-02-29"],
+        (_, "concierge.common.v1.CustomFieldChoice.name") => &["LAPTOP", "PHONE", "TABLET"],
+        (_, "concierge.directory.v1.CustomField.key") => &["device", "floor"],
         (_, "concierge.directory.v1.AgentRole.permissions") => &["tickets.read", "tickets.write", "popups.read"],
         (_, "concierge.directory.v1.GetRecordAtRequest.record_type") => &["customer"],
         (_, "concierge.notification.v1.EmailSender.host") => &["mail.example.com", "smtp.example.org"],

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use concierge_proto::directory::{
-    Agent, AgentRole, Customer, Department, Relationship, Site, SiteContactType, Team, User, UserRole,
+    Agent, AgentRole, CustomField, Customer, Department, Relationship, Site, SiteContactType, Team, User, UserRole,
 };
 use concierge_proto::notification::{EmailSender, NotificationDefinition, PopupNote, Preferences};
 use concierge_proto::ticket_rule::{Calendar, Category, Priority, Rule, Sla, Status, TicketType};
@@ -52,6 +52,7 @@ fn absent_fields_get_the_values_that_the_contract_states() {
         defaults::<AgentRole>(),
         defaults::<Calendar>(),
         defaults::<Category>(),
+        defaults::<CustomField>(),
         defaults::<Customer>(),
         defaults::<Department>(),
         defaults::<EmailSender>(),

@@ -1,13 +1,14 @@
 //! Customers as a table.
 
 use concierge_model::search::SearchText;
-use concierge_proto::directory::{Customer, RelationshipEntity};
+use concierge_proto::directory::{CustomFieldEntity, Customer, RelationshipEntity};
 use concierge_proto::error::Reason;
 use concierge_proto::event::Revocation;
 use concierge_runtime::resource::{Child, Reference, Unique};
-use concierge_runtime::{Error, Resource, Tx};
+use concierge_runtime::{Error, Gathered, Resource, Tx};
 use uuid::Uuid;
 
+use crate::custom_field;
 use crate::relationship;
 
 /// The table of customers.
@@ -40,15 +41,15 @@ impl Resource for Customers {
     }
 
     async fn check(tx: &mut Tx, before: Option<&Customer>, after: &mut Customer) -> Result<(), Error> {
+        let mut found = Gathered::default();
         let known = before.map_or(&[][..], |b| &b.relationship_ids[..]);
-        relationship::check_entity(
-            tx,
-            RelationshipEntity::Customer,
-            "customer.relationship_ids",
-            known,
-            &after.relationship_ids,
-        )
-        .await
+        let field = "customer.relationship_ids";
+        let entity = RelationshipEntity::Customer;
+        found.take(relationship::check_entity(tx, entity, field, known, &after.relationship_ids).await)?;
+        let known = before.map(|b| &b.custom_fields[..]);
+        let (entity, field) = (CustomFieldEntity::Customer, "customer.custom_fields");
+        found.take(custom_field::accept(tx, entity, field, known, &mut after.custom_fields).await)?;
+        found.refuse()
     }
 
     /// An inactive customer's users count as inactive: their tokens are taken away.

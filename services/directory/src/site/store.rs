@@ -1,13 +1,14 @@
 //! Sites as a table.
 
 use concierge_model::search::SearchText;
-use concierge_proto::directory::Site;
+use concierge_proto::directory::{CustomFieldEntity, Site};
 use concierge_proto::error::Reason;
 use concierge_proto::event::Revocation;
 use concierge_runtime::resource::{Reference, Unique};
-use concierge_runtime::{Error, Resource, Tx};
+use concierge_runtime::{Error, Gathered, Resource, Tx};
 use uuid::Uuid;
 
+use crate::custom_field;
 use crate::customer::Customers;
 
 /// The table of sites.
@@ -37,11 +38,15 @@ impl Resource for Sites {
             .to_string()
     }
 
-    async fn check(_tx: &mut Tx, _before: Option<&Site>, after: &mut Site) -> Result<(), Error> {
+    async fn check(tx: &mut Tx, before: Option<&Site>, after: &mut Site) -> Result<(), Error> {
+        let mut found = Gathered::default();
         if after.customer_id.is_empty() {
-            return Err(Error::field("site.customer_id", "must not be empty"));
+            found.take(Err(Error::field("site.customer_id", "must not be empty")))?;
         }
-        Ok(())
+        let known = before.map(|b| &b.custom_fields[..]);
+        let (entity, field) = (CustomFieldEntity::Site, "site.custom_fields");
+        found.take(custom_field::accept(tx, entity, field, known, &mut after.custom_fields).await)?;
+        found.refuse()
     }
 
     /// A closed site's users count as inactive: their tokens are taken away.

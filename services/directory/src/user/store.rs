@@ -2,13 +2,14 @@
 
 use concierge_model::search::SearchText;
 use concierge_proto::Record as _;
-use concierge_proto::directory::{RelationshipEntity, User};
+use concierge_proto::directory::{CustomFieldEntity, RelationshipEntity, User};
 use concierge_proto::error::Reason;
 use concierge_runtime::resource::{Reference, Unique};
 use concierge_runtime::{Error, Gathered, Resource, Tx};
 use uuid::Uuid;
 
 use super::{access, emails, logins};
+use crate::custom_field;
 use crate::grant;
 use crate::relationship;
 use crate::site::Sites;
@@ -61,6 +62,9 @@ impl Resource for Users {
         let field = "user.relationship_ids";
         let entity = RelationshipEntity::User;
         found.take(relationship::check_entity(tx, entity, field, known, &after.relationship_ids).await)?;
+        let known = before.map(|b| &b.custom_fields[..]);
+        let (entity, field) = (CustomFieldEntity::User, "user.custom_fields");
+        found.take(custom_field::accept(tx, entity, field, known, &mut after.custom_fields).await)?;
         found.refuse()?;
         let known = before.map_or(&[][..], |b| &b.role_ids[..]);
         check_importance(tx, differing(known, &after.role_ids)).await?;

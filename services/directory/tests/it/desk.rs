@@ -5,6 +5,7 @@ use concierge_proto::directory::access_service_client::AccessServiceClient;
 use concierge_proto::directory::agent_role_service_client::AgentRoleServiceClient;
 use concierge_proto::directory::agent_service_client::AgentServiceClient;
 use concierge_proto::directory::change_history_service_client::ChangeHistoryServiceClient;
+use concierge_proto::directory::custom_field_service_client::CustomFieldServiceClient;
 use concierge_proto::directory::customer_service_client::CustomerServiceClient;
 use concierge_proto::directory::department_service_client::DepartmentServiceClient;
 use concierge_proto::directory::site_contact_service_client::SiteContactServiceClient;
@@ -56,6 +57,7 @@ impl Desk {
         access: AccessServiceClient,
         agent_roles: AgentRoleServiceClient,
         agents: AgentServiceClient,
+        custom_fields: CustomFieldServiceClient,
         customers: CustomerServiceClient,
         departments: DepartmentServiceClient,
         history: ChangeHistoryServiceClient,

@@ -6,6 +6,7 @@ mod address_book;
 mod agent;
 mod agent_role;
 mod change_history;
+mod custom_field;
 mod customer;
 mod department;
 mod desk;

@@ -30,10 +30,12 @@ struct Entry {
     without: &'static [&'static str],
     /// Fields that can only be changed together.
     together: &'static [&'static str],
+    /// Whether it lives while no other does, because it says what others must have.
+    alone: bool,
 }
 
 const fn entry(package: &'static str, record: &'static str, many: &'static str) -> Entry {
-    Entry { package, record, many, without: &[], together: &[] }
+    Entry { package, record, many, without: &[], together: &[], alone: false }
 }
 
 const RECORDS: &[Entry] = &[
@@ -46,6 +48,8 @@ const RECORDS: &[Entry] = &[
     entry("directory", "Agent", "agents"),
     entry("directory", "AgentRole", "agent_roles"),
     entry("directory", "Department", "departments"),
+    // A field that records require, until that is changed.
+    Entry { alone: true, ..entry("directory", "CustomField", "custom_fields") },
     Entry { together: &["lead_agent_id", "agent_ids"], ..entry("directory", "Team", "teams") },
     entry("ticket_rule", "TicketType", "ticket_types"),
     entry("ticket_rule", "Status", "statuses"),
@@ -95,7 +99,11 @@ fn no_record_of_the_contract_is_left_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_record_lives_from_its_creation_to_its_return() {
     let world = World::start().await;
-    futures::stream::iter(RECORDS).map(|entry| life::live(&world, entry)).buffer_unordered(4).collect::<()>().await;
+    for entry in RECORDS.iter().filter(|entry| entry.alone) {
+        life::live(&world, entry).await;
+    }
+    let others = RECORDS.iter().filter(|entry| !entry.alone);
+    futures::stream::iter(others).map(|entry| life::live(&world, entry)).buffer_unordered(4).collect::<()>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,6 +31,9 @@ pub(crate) fn value(world: &World, field: &FieldDescriptor, seed: usize) -> Valu
     if !field.is_list() {
         return one(world, field, seed);
     }
+    if let Some(inner) = inner(field).filter(|inner| inner.name() == "CustomFieldValue") {
+        return custom_fields(&inner, seed);
+    }
     let seeds = if seed == 0 { 0..2 } else { 2..3 };
     Value::List(seeds.map(|seed| one(world, field, seed)).collect())
 }
@@ -71,6 +74,15 @@ fn one(world: &World, field: &FieldDescriptor, seed: usize) -> Value {
         }
         None => plain(field, seed).unwrap_or_else(|| panic!("no value for {}", field.full_name())),
     }
+}
+
+/// A value of every known custom field: a change leaves what it does not name.
+fn custom_fields(descriptor: &MessageDescriptor, seed: usize) -> Value {
+    let value = |known: usize| {
+        let fields = [("key", text(format!("known_{known}"))), ("text", text(format!("{seed} of {known}")))];
+        Value::Message(made(descriptor, fields))
+    };
+    Value::List((0..2).map(value).collect())
 }
 
 /// All of: the ticket's team is this one, and not (any of: it is the other one).

@@ -112,7 +112,11 @@ impl World {
         let hours = message("concierge.ticket_rule.v1.WorkingHours");
         let hours =
             made(&hours, [("day", Value::EnumNumber(1)), ("start_time", text("09:00")), ("end_time", text("17:00"))]);
-        let others: [Known; 19] = [
+        let custom_field = |entity: i32| {
+            let key = text(format!("known_{seed}"));
+            vec![("entity", Value::EnumNumber(entity)), ("key", key), ("type", Value::EnumNumber(1))]
+        };
+        let others: [Known; 22] = [
             ("directory", "Relationship", "relationship", vec![("entity", Value::EnumNumber(1))]),
             ("directory", "Relationship", "relationship of users", vec![("entity", Value::EnumNumber(2))]),
             ("directory", "UserRole", "user_role", none()),
@@ -121,6 +125,9 @@ impl World {
             ("directory", "Agent", "agent", vec![("email", email("agent"))]),
             ("directory", "Department", "department", none()),
             ("directory", "Team", "team", none()),
+            ("directory", "CustomField", "custom field of customers", custom_field(1)),
+            ("directory", "CustomField", "custom field of sites", custom_field(2)),
+            ("directory", "CustomField", "custom field of users", custom_field(3)),
             // The status of new tickets is one of the categories NEW and OPEN.
             ("ticket_rule", "Status", "status", vec![("category", Value::EnumNumber(1))]),
             ("ticket_rule", "Priority", "priority", none()),
