@@ -3,6 +3,7 @@
 mod keys;
 mod readiness;
 mod run;
+mod stream;
 mod tasks;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::service::Service;
 use crate::upstream::Upstream;
 
 pub use run::{main, migrate, serve, serve_until};
+pub use stream::{Parts, Sender};
 
 /// Work that goes on until the host stops.
 pub type Task = BoxFuture<'static, ()>;

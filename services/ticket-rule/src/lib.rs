@@ -43,12 +43,15 @@ pub struct TicketRule {
     pub(crate) rule_sets: RuleSets,
     /// What is known about requesters.
     pub(crate) facts: facts::Source,
+    /// Where it runs.
+    pub(crate) host: Host,
 }
 
 impl TicketRule {
     /// The handlers on this host.
     pub fn new(host: &Host) -> Self {
-        Self { service: host.service.clone(), rule_sets: RuleSets::new(&host.service), facts: facts::Source::new(host) }
+        let (service, facts) = (host.service.clone(), facts::Source::new(host));
+        Self { rule_sets: RuleSets::new(&service), service, facts, host: host.clone() }
     }
 }
 

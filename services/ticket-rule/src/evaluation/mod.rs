@@ -3,8 +3,10 @@
 //! [`evaluate`] is pure and the only place where rules are run: LogTicket, UpdateTicket, EvaluateRules, ExplainTicket,
 //! ApplyRule and second evaluations call it alike, and only the caller commits.
 
+mod compare;
 pub mod configuration;
 mod given;
+mod inputs;
 mod record;
 mod rule;
 pub mod rule_set;
@@ -17,8 +19,10 @@ use chrono::{DateTime, Utc};
 use concierge_criteria::FieldSet;
 use concierge_proto::ticket_rule::{EvaluationSummary, Ticket, TicketAction};
 
+pub(crate) use compare::{Difference, Pair};
 pub use configuration::Configuration;
 pub(crate) use given::{evaluate_given, is_gone};
+pub(crate) use inputs::{Inputs, StoredInput};
 pub(crate) use rule::compile;
 pub use rule_set::RuleSet;
 pub use rule_sets::RuleSets;

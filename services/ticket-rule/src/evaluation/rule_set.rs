@@ -155,6 +155,23 @@ impl RuleSet {
         Ok(next)
     }
 
+    /// The set with these rules in place of those with their ids, or added, and without those removed. The
+    /// rules must be such as [`compile`] takes.
+    pub(crate) fn changed(&self, rules: Vec<Rule>, removed: &[Uuid]) -> RuleSet {
+        let mut next = self.clone();
+        let mut changed: HashSet<Uuid> = removed.iter().copied().collect();
+        for id in removed {
+            next.records.remove(id);
+        }
+        for rule in rules {
+            let Ok(id) = rule.id.parse() else { continue };
+            next.records.insert(id, Arc::new(sanitized(rule)));
+            changed.insert(id);
+        }
+        next.replace(changed);
+        next
+    }
+
     /// Puts the rules with these ids into the index as the records are.
     fn replace(&mut self, changed: HashSet<Uuid>) {
         let mut compiled = Vec::with_capacity(changed.len());

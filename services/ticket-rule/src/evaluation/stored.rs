@@ -241,13 +241,7 @@ pub async fn outcomes(pool: &PgPool, ticket_id: Uuid) -> Result<Option<Vec<Store
 
 fn decode(row: &PgRow) -> Result<StoredEvaluation, Error> {
     let message = |index: usize| row.try_get::<Option<Vec<u8>>, _>(index);
-    let occasion = match EvaluationCause::try_from(row.try_get::<i32, _>(3)?) {
-        Ok(EvaluationCause::Logged) => Occasion::Logged,
-        Ok(EvaluationCause::Updated) => {
-            Occasion::Updated { changed: record::fields(&row.try_get::<Vec<String>, _>(8)?) }
-        }
-        _ => Occasion::Asked { rules: row.try_get::<Vec<Uuid>, _>(9)?.into_iter().collect::<BTreeSet<Uuid>>() },
-    };
+    let occasion = occasion(row.try_get(3)?, &row.try_get::<Vec<String>, _>(8)?, row.try_get(9)?);
     Ok(StoredEvaluation {
         id: row.try_get(0)?,
         number: row.try_get(1)?,
@@ -269,6 +263,15 @@ fn decode(row: &PgRow) -> Result<StoredEvaluation, Error> {
     })
 }
 
-fn read<M: prost::Message + Default>(bytes: &[u8]) -> Result<M, Error> {
+/// Which rules were asked, by what is stored of it.
+pub(super) fn occasion(cause: i32, changed_fields: &[String], rule_ids: Vec<Uuid>) -> Occasion {
+    match EvaluationCause::try_from(cause) {
+        Ok(EvaluationCause::Logged) => Occasion::Logged,
+        Ok(EvaluationCause::Updated) => Occasion::Updated { changed: record::fields(changed_fields) },
+        _ => Occasion::Asked { rules: rule_ids.into_iter().collect() },
+    }
+}
+
+pub(super) fn read<M: prost::Message + Default>(bytes: &[u8]) -> Result<M, Error> {
     M::decode(bytes).map_err(Error::internal)
 }

@@ -69,7 +69,7 @@ fn popup(rule: &Rule) -> String {
     rule.outcomes.as_ref().map(|outcomes| outcomes.popup_html.clone()).unwrap_or_default()
 }
 
-fn told_changes(changes: &[Change]) -> Vec<FieldChange> {
+pub(super) fn told_changes(changes: &[Change]) -> Vec<FieldChange> {
     changes
         .iter()
         .map(|change| FieldChange {

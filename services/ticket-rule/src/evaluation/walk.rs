@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use concierge_criteria::{FieldSet, Scratch};
+use concierge_criteria::{FieldSet, Record, Scratch};
 use concierge_proto::directory::RequesterFacts;
 use concierge_proto::ticket_rule::{
     EvaluationSummary, Rule, RuleMatch, RuleTrace, Ticket, TicketAction, UndecidedRule,
@@ -138,19 +138,33 @@ fn too_many(after: &Ticket, before: &Ticket) -> Vec<String> {
     after.tags.iter().skip(MOST_TAGS.max(before.tags.len())).cloned().collect()
 }
 
-fn once(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) -> bool>) -> (Evaluated, Vec<RuleTrace>) {
-    let mut ticket = record::settled(set.configuration(), input.ticket);
+/// An input as the rules get it.
+pub(super) struct Prepared {
+    /// The ticket, settled.
+    pub(super) ticket: Ticket,
+    pub(super) record: Record,
+    pub(super) occasion: concierge_criteria::Occasion,
+}
+
+pub(super) fn prepare(set: &RuleSet, input: &Input<'_>) -> Prepared {
+    let ticket = record::settled(set.configuration(), input.ticket);
     let seen = Seen { ticket: &ticket, action: input.action, facts: input.facts, now: input.now };
-    let before = record::record(set.configuration(), &seen);
-    let mut after = before.clone();
+    let mut record = record::record(set.configuration(), &seen);
     let occasion = match &input.occasion {
         Occasion::Logged => concierge_criteria::Occasion::New,
         Occasion::Updated { changed } => {
-            after.set_before(&record::before(set.configuration(), &seen, input.before, &before, changed));
+            let before = record::before(set.configuration(), &seen, input.before, &record, changed);
+            record.set_before(&before);
             concierge_criteria::Occasion::Existing { changed: changed.clone() }
         }
         Occasion::Asked { rules } => concierge_criteria::Occasion::Manual { rules: rules.clone() },
     };
+    Prepared { ticket, record, occasion }
+}
+
+fn once(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) -> bool>) -> (Evaluated, Vec<RuleTrace>) {
+    let Prepared { mut ticket, record: before, occasion } = prepare(set, input);
+    let mut after = before.clone();
     let outcome = match wanted {
         None => SCRATCH.with_borrow_mut(|scratch| set.index().walk(&mut after, &occasion, scratch)),
         Some(wanted) => set.index().walk_explained(&mut after, &occasion, |rule| wanted(rule.id())),

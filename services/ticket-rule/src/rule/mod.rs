@@ -1,11 +1,13 @@
 //! `RuleService`: what is done to tickets by itself, tried and explained.
 
 mod apply;
+mod change;
 mod conceal;
 mod explain;
 mod matches;
 mod order;
 pub(crate) mod references;
+mod simulate;
 mod store;
 mod trial;
 
@@ -16,12 +18,13 @@ use concierge_proto::ticket_rule::{
     ApplyRuleRequest, ApplyRuleResponse, CreateRuleRequest, CreateRuleResponse, DeleteRuleRequest, DeleteRuleResponse,
     EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest, ExplainTicketResponse, GetRuleRequest,
     GetRuleResponse, GetTicketMatchesRequest, GetTicketMatchesResponse, ListRulesRequest, ListRulesResponse,
-    ReorderRulesRequest, ReorderRulesResponse, Rule, UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest,
-    UpdateRuleResponse,
+    ReorderRulesRequest, ReorderRulesResponse, Rule, SimulateRulesRequest, SimulateRulesResponse, UndeleteRuleRequest,
+    UndeleteRuleResponse, UpdateRuleRequest, UpdateRuleResponse,
 };
+use concierge_runtime::program::Parts;
 use concierge_runtime::resource::Only;
 use concierge_runtime::{Answer, Error, reply};
-use tonic::Request;
+use tonic::{Request, Response, Status};
 
 use crate::TicketRule;
 use crate::facts::references::{Kind, Known};
@@ -85,16 +88,29 @@ impl RuleService for TicketRule {
     async fn apply_rule(&self, request: Request<ApplyRuleRequest>) -> Answer<ApplyRuleResponse> {
         apply::apply(self, request).await
     }
+
+    type SimulateRulesStream = Parts<SimulateRulesResponse>;
+
+    async fn simulate_rules(
+        &self,
+        request: Request<SimulateRulesRequest>,
+    ) -> Result<Response<Self::SimulateRulesStream>, Status> {
+        Ok(Response::new(simulate::simulate(self, request.into_inner()).await?))
+    }
 }
 
 impl TicketRule {
-    /// What directory says of its records that a rule names. Asked before the transaction: while the configuration
-    /// changes, tickets wait.
     async fn known_to_rule(&self, rule: Option<&Rule>) -> Result<Known, Error> {
+        self.known_to_rules(rule).await
+    }
+
+    /// What directory says of its records that rules name. Asked before the transaction: while the configuration
+    /// changes, tickets wait.
+    async fn known_to_rules(&self, rules: impl IntoIterator<Item = &Rule>) -> Result<Known, Error> {
         // What is too large to be a rule is refused in the transaction, without asking anybody.
         let readable =
             |rule: &&Rule| criteria::compile(criteria::rule_schema(), rule.criteria.as_ref(), Rule::TYPE).is_ok();
-        let named = rule.filter(readable).map(references::named).unwrap_or_default();
+        let named: Vec<_> = rules.into_iter().filter(readable).flat_map(references::named).collect();
         let asked: Vec<(Kind, &str)> = named
             .iter()
             .filter_map(|named| match named.target {

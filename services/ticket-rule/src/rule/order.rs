@@ -13,6 +13,11 @@ use crate::evaluation::{RuleSet, revise_all};
 /// How far apart rules stand, so that one fits between two others.
 const STEP: i32 = 10;
 
+/// The precedences of rules in a new order.
+pub(super) fn precedences() -> impl Iterator<Item = i32> {
+    (1..).map(|place| place * STEP)
+}
+
 /// One round trip for every thousand rules that move, one for the revision.
 pub(super) async fn reorder(
     service: &TicketRule,
@@ -39,9 +44,7 @@ fn moved(set: &RuleSet, order: &[String]) -> Result<Vec<(Rule, Rule)>, Error> {
     let missing = set.rules().filter(|rule| !named.contains(rule.id.as_str())).count();
     let mut unknown = 0;
     let mut moved = Vec::new();
-    let mut precedence = 0;
-    for id in order {
-        precedence += STEP;
+    for (id, precedence) in order.iter().zip(precedences()) {
         match id.parse().ok().and_then(|id| set.rule(id)) {
             None => unknown += 1,
             Some(rule) if rule.precedence() == precedence => {}

@@ -12,6 +12,7 @@ mod facts;
 mod priority;
 mod rule;
 mod second_evaluation;
+mod simulation;
 mod sla;
 mod status;
 mod support;
