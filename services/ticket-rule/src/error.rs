@@ -26,6 +26,16 @@ pub enum Error {
         /// How many ids it names that are no live rules.
         unknown: usize,
     },
+    /// The rules to import were made from another revision.
+    #[error(
+        "the rules are at revision {current} and the file was made from {base}: export them again and repeat the change"
+    )]
+    RuleSetStale {
+        /// The revision that the rules were made from.
+        base: i64,
+        /// The revision there is.
+        current: i64,
+    },
     /// The rule asked for is not enabled.
     #[error("the rule {name} is not enabled")]
     RuleDisabled {
@@ -92,6 +102,7 @@ impl Failure for Error {
             | Self::TicketNotEvaluated { .. }
             | Self::TicketClosed { .. }
             | Self::ReferenceInactive(_) => Code::FailedPrecondition,
+            Self::RuleSetStale { .. } => Code::Aborted,
             Self::ExternalIdTaken { .. } => Code::AlreadyExists,
             Self::FieldNotForCaller { .. } => Code::PermissionDenied,
             Self::StatusOfOtherCategory { .. } => Code::InvalidArgument,
@@ -102,6 +113,7 @@ impl Failure for Error {
         match self {
             Self::LastStatusOfCategory { .. } => Reason::LastStatusOfCategory,
             Self::RuleOrderIncomplete { .. } => Reason::RuleOrderIncomplete,
+            Self::RuleSetStale { .. } => Reason::RuleSetStale,
             Self::RuleDisabled { .. } => Reason::RuleDisabled,
             Self::TicketNotEvaluated { .. } => Reason::TicketNotEvaluated,
             Self::TicketClosed { .. } => Reason::TicketClosed,
@@ -118,6 +130,7 @@ impl Failure for Error {
                 vec![("id", id.clone()), ("category", (*category).to_owned())]
             }
             Self::RuleOrderIncomplete { .. } => Vec::new(),
+            Self::RuleSetStale { current, .. } => vec![("revision", current.to_string())],
             Self::RuleDisabled { id, .. } | Self::TicketNotEvaluated { id, .. } | Self::TicketClosed { id, .. } => {
                 vec![("id", id.clone())]
             }

@@ -74,18 +74,20 @@ impl Program for TicketRule {
             .with::<category::Categories>()
             .with::<rule::Rules>()
             .with::<ticket::Tickets>();
+        let handler = Self::new(host);
+        let most = host.max_message.max(rule::LARGEST_FILE);
         routes!(
             host,
-            Self::new(host);
+            handler.clone();
             TicketTypeServiceServer<_>,
             StatusServiceServer<_>,
             PriorityServiceServer<_>,
             CalendarServiceServer<_>,
             SlaServiceServer<_>,
             CategoryServiceServer<_>,
-            RuleServiceServer<_>,
             TicketServiceServer<_>,
         )
+        .add_service(served!(RuleServiceServer::new(handler).max_decoding_message_size(most)))
         .add_service(served!(host, EventFeedServiceServer::new(feed)))
     }
 

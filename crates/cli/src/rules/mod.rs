@@ -1,7 +1,11 @@
 //! `concierge rules`: the rules of an installation, from the command line.
 
 mod connection;
+mod difference;
+mod export;
+mod file;
 mod list;
+mod plan;
 
 use std::process::ExitCode;
 
@@ -16,12 +20,21 @@ pub(crate) struct Rules {
 }
 
 const EXAMPLES: &str = "Examples:
-  concierge rules list  the rules in the order in which they run";
+  concierge rules list                 the rules in the order in which they run
+  concierge rules export > rules.yaml  all of them as a file, to be changed
+  concierge rules plan rules.yaml      what the file would change
+  concierge rules apply rules.yaml     make the rules what the file says";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the rules in the order in which they run.
     List(list::List),
+    /// Write all rules as YAML.
+    Export(export::Export),
+    /// Show what a file would change.
+    Plan(plan::Plan),
+    /// Make the rules what a file says.
+    Apply(plan::Apply),
 }
 
 impl Rules {
@@ -30,6 +43,9 @@ impl Rules {
         runtime.block_on(async {
             match self.command {
                 Command::List(list) => list.run().await,
+                Command::Export(export) => export.run().await,
+                Command::Plan(plan) => plan.run().await,
+                Command::Apply(apply) => apply.run().await,
             }
         })
     }

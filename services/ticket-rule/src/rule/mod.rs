@@ -3,9 +3,14 @@
 mod apply;
 mod change;
 mod conceal;
+mod difference;
 mod explain;
+mod export;
+mod handles;
+mod import;
 mod matches;
 mod order;
+mod problems;
 pub(crate) mod references;
 mod simulate;
 mod store;
@@ -16,10 +21,11 @@ use concierge_proto::Record as _;
 use concierge_proto::ticket_rule::rule_service_server::RuleService;
 use concierge_proto::ticket_rule::{
     ApplyRuleRequest, ApplyRuleResponse, CreateRuleRequest, CreateRuleResponse, DeleteRuleRequest, DeleteRuleResponse,
-    EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest, ExplainTicketResponse, GetRuleRequest,
-    GetRuleResponse, GetTicketMatchesRequest, GetTicketMatchesResponse, ListRulesRequest, ListRulesResponse,
-    ReorderRulesRequest, ReorderRulesResponse, Rule, SimulateRulesRequest, SimulateRulesResponse, UndeleteRuleRequest,
-    UndeleteRuleResponse, UpdateRuleRequest, UpdateRuleResponse,
+    EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest, ExplainTicketResponse, ExportRulesRequest,
+    GetRuleRequest, GetRuleResponse, GetTicketMatchesRequest, GetTicketMatchesResponse, ImportRulesRequest,
+    ImportRulesResponse, ListRulesRequest, ListRulesResponse, ReorderRulesRequest, ReorderRulesResponse, Rule,
+    SimulateRulesRequest, SimulateRulesResponse, UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest,
+    UpdateRuleResponse,
 };
 use concierge_runtime::program::Parts;
 use concierge_runtime::resource::Only;
@@ -31,10 +37,13 @@ use crate::facts::references::{Kind, Known};
 use references::Target;
 pub use store::Rules;
 
+/// So many bytes a request may have at least: ten thousand rules and more come in one.
+pub(crate) const LARGEST_FILE: usize = 32 << 20;
+
 #[tonic::async_trait]
 impl RuleService for TicketRule {
     async fn create_rule(&self, request: Request<CreateRuleRequest>) -> Answer<CreateRuleResponse> {
-        let known = self.known_to_rule(request.get_ref().rule.as_ref()).await?;
+        let known = self.known_to_rules(request.get_ref().rule.as_ref()).await?;
         self.configure_create::<Rules, _>(request, known).await
     }
 
@@ -45,7 +54,7 @@ impl RuleService for TicketRule {
     }
 
     async fn update_rule(&self, request: Request<UpdateRuleRequest>) -> Answer<UpdateRuleResponse> {
-        let known = self.known_to_rule(request.get_ref().rule.as_ref()).await?;
+        let known = self.known_to_rules(request.get_ref().rule.as_ref()).await?;
         self.configure_update::<Rules, _>(request, known).await
     }
 
@@ -59,7 +68,7 @@ impl RuleService for TicketRule {
             Err(Error::NotFound { .. }) => None,
             found => Some(found?),
         };
-        let known = self.known_to_rule(rule.as_ref()).await?;
+        let known = self.known_to_rules(rule.as_ref()).await?;
         self.configure_undelete::<Rules, _>(request, known).await
     }
 
@@ -97,13 +106,19 @@ impl RuleService for TicketRule {
     ) -> Result<Response<Self::SimulateRulesStream>, Status> {
         Ok(Response::new(simulate::simulate(self, request.into_inner()).await?))
     }
+
+    type ExportRulesStream = export::Parts;
+
+    async fn export_rules(&self, _: Request<ExportRulesRequest>) -> Answer<Self::ExportRulesStream> {
+        Ok(Response::new(export::export(self).await?))
+    }
+
+    async fn import_rules(&self, request: Request<ImportRulesRequest>) -> Answer<ImportRulesResponse> {
+        import::import(self, request).await
+    }
 }
 
 impl TicketRule {
-    async fn known_to_rule(&self, rule: Option<&Rule>) -> Result<Known, Error> {
-        self.known_to_rules(rule).await
-    }
-
     /// What directory says of its records that rules name. Asked before the transaction: while the configuration
     /// changes, tickets wait.
     async fn known_to_rules(&self, rules: impl IntoIterator<Item = &Rule>) -> Result<Known, Error> {

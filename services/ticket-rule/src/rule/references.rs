@@ -1,8 +1,9 @@
 //! The records that a rule names, in its criteria and its outcomes.
 
+use concierge_proto::Record as _;
 use concierge_proto::common::CriteriaGroup;
 use concierge_proto::common::criterion_value::Kind as ValueKind;
-use concierge_proto::ticket_rule::{Rule, RuleOutcomes};
+use concierge_proto::ticket_rule::{Category, Priority, Rule, RuleOutcomes, Sla, Status, TicketType};
 
 use crate::category::path;
 use crate::configure::Missing;
@@ -10,7 +11,7 @@ use crate::evaluation::Configuration;
 use crate::facts::references::Kind;
 
 /// What an id is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
     Status,
     Priority,
@@ -45,6 +46,18 @@ impl Target {
         })
     }
 
+    /// The type of record.
+    pub(super) fn record_type(self) -> &'static str {
+        match self {
+            Self::Status => Status::TYPE,
+            Self::Priority => Priority::TYPE,
+            Self::TicketType => TicketType::TYPE,
+            Self::Sla => Sla::TYPE,
+            Self::Category(_) => Category::TYPE,
+            Self::Directory(kind) => kind.record_type(),
+        }
+    }
+
     /// Notes an id of this service that is no live record.
     pub(super) fn check(self, configuration: &Configuration, path: &str, id: &str, missing: &mut Missing) {
         match self {
@@ -66,6 +79,8 @@ pub(crate) struct Named<'a> {
     /// Such as `rule.criteria.groups[1].criteria[0].values[2]`.
     pub(crate) path: String,
     pub(crate) target: Target,
+    /// The field of the criterion, or of the outcomes.
+    pub(crate) field: &'a str,
     pub(crate) id: &'a str,
     /// False in outcomes.
     pub(crate) in_criteria: bool,
@@ -89,7 +104,7 @@ fn in_group<'a>(group: &'a CriteriaGroup, path: &str, named: &mut Vec<Named<'a>>
         for (value_index, value) in criterion.values.iter().enumerate() {
             if let Some(ValueKind::Id(id)) = &value.kind {
                 let path = format!("{path}.criteria[{index}].values[{value_index}]");
-                named.push(Named { path, target, id, in_criteria: true });
+                named.push(Named { path, target, field: &criterion.field, id, in_criteria: true });
             }
         }
     }
@@ -98,24 +113,66 @@ fn in_group<'a>(group: &'a CriteriaGroup, path: &str, named: &mut Vec<Named<'a>>
     }
 }
 
+/// The ids that outcomes may give.
+macro_rules! ids {
+    ($outcomes:expr, $($borrow:tt)+) => {
+        [
+            ("type_id", Target::TicketType, $($borrow)+ $outcomes.type_id),
+            ("status_id", Target::Status, $($borrow)+ $outcomes.status_id),
+            ("priority_id", Target::Priority, $($borrow)+ $outcomes.priority_id),
+            ("sla_id", Target::Sla, $($borrow)+ $outcomes.sla_id),
+            ("category_1_id", Target::Category(1), $($borrow)+ $outcomes.category_1_id),
+            ("category_2_id", Target::Category(2), $($borrow)+ $outcomes.category_2_id),
+            ("category_3_id", Target::Category(3), $($borrow)+ $outcomes.category_3_id),
+            ("category_4_id", Target::Category(4), $($borrow)+ $outcomes.category_4_id),
+            ("team_id", Target::Directory(Kind::Team), $($borrow)+ $outcomes.team_id),
+            ("agent_id", Target::Directory(Kind::Agent), $($borrow)+ $outcomes.agent_id),
+        ]
+    };
+}
+
+fn ids_mut(outcomes: &mut RuleOutcomes) -> impl Iterator<Item = (&'static str, Target, &mut String)> {
+    ids!(outcomes, &mut).into_iter()
+}
+
 fn in_outcomes<'a>(outcomes: &'a RuleOutcomes, named: &mut Vec<Named<'a>>) {
-    let ids = [
-        ("type_id", Target::TicketType, &outcomes.type_id),
-        ("status_id", Target::Status, &outcomes.status_id),
-        ("priority_id", Target::Priority, &outcomes.priority_id),
-        ("sla_id", Target::Sla, &outcomes.sla_id),
-        ("category_1_id", Target::Category(1), &outcomes.category_1_id),
-        ("category_2_id", Target::Category(2), &outcomes.category_2_id),
-        ("category_3_id", Target::Category(3), &outcomes.category_3_id),
-        ("category_4_id", Target::Category(4), &outcomes.category_4_id),
-        ("team_id", Target::Directory(Kind::Team), &outcomes.team_id),
-        ("agent_id", Target::Directory(Kind::Agent), &outcomes.agent_id),
-    ];
-    for (field, target, id) in ids {
+    for (field, target, id) in ids!(outcomes, &) {
         if !id.is_empty() {
-            named.push(Named { path: format!("rule.outcomes.{field}"), target, id, in_criteria: false });
+            named.push(Named { path: format!("rule.outcomes.{field}"), target, field, id, in_criteria: false });
         }
     }
+}
+
+/// Puts other ids where a rule names records: what `replacement` says, if anything.
+pub(super) fn replace(rule: &mut Rule, replacement: impl Fn(Named<'_>) -> Option<String>) {
+    let new: Vec<Option<String>> = named(rule).into_iter().map(replacement).collect();
+    let mut new = new.into_iter();
+    // In the order in which they were named.
+    if let Some(criteria) = &mut rule.criteria {
+        replace_in_group(criteria, &mut new);
+    }
+    if let Some(outcomes) = &mut rule.outcomes {
+        for (_, _, id) in ids_mut(outcomes) {
+            if !id.is_empty()
+                && let Some(Some(other)) = new.next()
+            {
+                *id = other;
+            }
+        }
+    }
+}
+
+fn replace_in_group(group: &mut CriteriaGroup, new: &mut impl Iterator<Item = Option<String>>) {
+    for criterion in group.criteria.iter_mut().filter(|criterion| Target::of_field(&criterion.field).is_some()) {
+        for value in &mut criterion.values {
+            if let Some(ValueKind::Id(id)) = &mut value.kind
+                && let Some(Some(other)) = new.next()
+            {
+                *id = other;
+            }
+        }
+    }
+    group.groups.iter_mut().for_each(|inner| replace_in_group(inner, new));
 }
 
 #[cfg(test)]

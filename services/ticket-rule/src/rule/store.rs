@@ -1,11 +1,14 @@
 //! Rules as a table.
 
+use std::collections::HashMap;
+
 use concierge_criteria::MAX_PATTERNS;
 use concierge_proto::Violations;
 use concierge_proto::error::Reason;
 use concierge_proto::ticket_rule::Rule;
 use concierge_runtime::resource::Unique;
 use concierge_runtime::{Error, Resource, Tx, html};
+use uuid::Uuid;
 
 use super::references::{self, Target};
 use crate::category::path;
@@ -48,6 +51,15 @@ impl Configured for Rules {
     }
 
     fn admit(change: &Change<'_>, before: Option<&Rule>, after: &Rule) -> Result<(), Error> {
+        let own = Self::admit_one(change, before, after)?;
+        let others = Self::patterns(change.set).into_iter().filter(|(id, _)| after.id != id.to_string());
+        Self::admit_patterns(others.map(|(_, count)| count).sum::<usize>() + own, "rule.criteria")
+    }
+}
+
+impl Rules {
+    /// Refuses a rule for what is wrong with it by itself; tells how many patterns it has.
+    pub(super) fn admit_one(change: &Change<'_>, before: Option<&Rule>, after: &Rule) -> Result<usize, Error> {
         let criteria = before.is_none_or(|before| before.criteria != after.criteria);
         let outcomes = before.is_none_or(|before| before.outcomes != after.outcomes);
         let mut missing = Missing::default();
@@ -73,13 +85,7 @@ impl Configured for Rules {
                     let reason = Reason::CategoryOfOtherParent;
                     return Err(Error::InvalidBecause { reason, violations: other_parent });
                 }
-                let others = change.set.index().rules().filter(|rule| rule.id() != compiled.id());
-                let patterns: usize = others.map(|rule| rule.criteria().patterns()).sum();
-                if patterns + compiled.criteria().patterns() > MAX_PATTERNS {
-                    let many = format!("all rules together may have at most {MAX_PATTERNS} criteria with MATCHES");
-                    return Err(Error::Invalid(Violations::one("rule.criteria", many)));
-                }
-                Ok(())
+                Ok(compiled.criteria().patterns())
             }
             Err(mut violations) => {
                 for also in missing.into_violations().into_iter().chain(other_parent) {
@@ -88,6 +94,20 @@ impl Configured for Rules {
                 Err(Error::InvalidBecause { reason: Reason::CriteriaInvalid, violations })
             }
         }
+    }
+
+    /// How many patterns each rule has.
+    pub(super) fn patterns(set: &RuleSet) -> HashMap<Uuid, usize> {
+        set.index().rules().map(|rule| (rule.id(), rule.criteria().patterns())).collect()
+    }
+
+    /// Refuses more patterns than all rules together may have.
+    pub(super) fn admit_patterns(count: usize, field: &str) -> Result<(), Error> {
+        if count <= MAX_PATTERNS {
+            return Ok(());
+        }
+        let many = format!("all rules together may have at most {MAX_PATTERNS} criteria with MATCHES");
+        Err(Error::Invalid(Violations::one(field, many)))
     }
 }
 

@@ -11,6 +11,7 @@ mod explanation;
 mod facts;
 mod priority;
 mod rule;
+mod rule_file;
 mod second_evaluation;
 mod simulation;
 mod sla;
