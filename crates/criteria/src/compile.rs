@@ -242,7 +242,13 @@ pub(crate) fn wrong_value(value: &Value, field: &Field, expected: FieldType) -> 
     if found != expected {
         return Some(ProblemKind::WrongValue { expected, found });
     }
-    let name = value.as_choice().filter(|name| !name.is_empty() && !field.choices.is_empty())?;
     let choices = &field.choices;
-    (!choices.contains(name)).then(|| ProblemKind::UnknownChoice { name: name.clone(), choices: choices.clone() })
+    let names: &[Arc<str>] = match value {
+        _ if choices.is_empty() => return None,
+        Value::Choice(name) | Value::Text(name) => std::slice::from_ref(name),
+        Value::TextSet(names) => names,
+        _ => return None,
+    };
+    let name = names.iter().find(|name| !name.is_empty() && !choices.contains(name))?;
+    Some(ProblemKind::UnknownChoice { name: name.clone(), choices: choices.clone() })
 }

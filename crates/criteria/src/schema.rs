@@ -92,7 +92,7 @@ pub struct Field {
     pub name: Arc<str>,
     /// What it holds.
     pub kind: FieldType,
-    /// For a choice: the names to choose from. Where none are given, any name will do.
+    /// For a choice, and for a set of texts that are chosen: the names to choose from. Where none are given, any will do.
     pub choices: Arc<[Arc<str>]>,
 }
 
@@ -105,8 +105,8 @@ pub enum SchemaError {
     /// Two fields have one name.
     #[error("the field `{0}` is given twice")]
     GivenTwice(String),
-    /// Choices were given for a field that is not there or is no choice.
-    #[error("there is no field `{0}` of type CHOICE")]
+    /// Choices were given for a field that is not there or chooses nothing.
+    #[error("there is no field `{0}` of type CHOICE or TEXT_SET")]
     NoChoice(String),
     /// More fields than an index can tell apart.
     #[error("a schema has at most 65,535 fields")]
@@ -150,7 +150,7 @@ impl Schema {
         Ok(Schema(Arc::new(made)))
     }
 
-    /// The same schema, with the names that a field of type CHOICE chooses from.
+    /// The same schema, with the names that a field of type CHOICE or TEXT_SET chooses from.
     ///
     /// # Errors
     ///
@@ -161,7 +161,11 @@ impl Schema {
         choices: impl IntoIterator<Item = &'a str>,
     ) -> Result<Schema, SchemaError> {
         let mut made = Arc::unwrap_or_clone(self.0);
-        match made.fields.iter_mut().find(|field| *field.name == *name && field.kind == FieldType::Choice) {
+        match made
+            .fields
+            .iter_mut()
+            .find(|field| *field.name == *name && matches!(field.kind, FieldType::Choice | FieldType::TextSet))
+        {
             Some(field) => field.choices = choices.into_iter().map(Arc::from).collect(),
             None => return Err(SchemaError::NoChoice(name.to_owned())),
         }

@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 
+use concierge_criteria::{FieldType, TextSet, Value};
 use concierge_proto::Violations;
 use concierge_proto::common::custom_field_value::Kind;
 use concierge_proto::common::{CustomFieldChoice, CustomFieldType, CustomFieldValue};
+use concierge_proto::directory::CustomField;
+use concierge_proto::record::datetime;
+use concierge_proto::ticket_rule::TicketField;
 
 /// So many values a record has at most, those of deleted definitions included.
 pub const MOST_VALUES: usize = 200;
@@ -20,6 +24,59 @@ pub struct Definition<'a> {
     pub choices: &'a [CustomFieldChoice],
     /// Whether a new record needs a value, and none may lose it.
     pub required: bool,
+}
+
+impl<'a> From<&'a TicketField> for Definition<'a> {
+    fn from(field: &'a TicketField) -> Self {
+        Self { key: &field.key, kind: field.r#type(), choices: &field.choices, required: field.required }
+    }
+}
+
+impl<'a> From<&'a CustomField> for Definition<'a> {
+    fn from(field: &'a CustomField) -> Self {
+        Self { key: &field.key, kind: field.r#type(), choices: &field.choices, required: field.required }
+    }
+}
+
+impl Definition<'_> {
+    /// The name of the field in criteria; `of` is the record that has it, such as `ticket`.
+    pub fn criterion(&self, of: &str) -> String {
+        criterion(of, self.key)
+    }
+
+    /// What it is in criteria.
+    pub fn field_type(&self) -> FieldType {
+        match self.kind {
+            CustomFieldType::Text | CustomFieldType::Unspecified => FieldType::Text,
+            CustomFieldType::Number => FieldType::Number,
+            CustomFieldType::Flag => FieldType::Flag,
+            CustomFieldType::Time => FieldType::Time,
+            CustomFieldType::Choice => FieldType::Choice,
+            CustomFieldType::ChoiceSet => FieldType::TextSet,
+        }
+    }
+}
+
+/// The name that a custom field has in criteria, such as `ticket.custom.serial_number`.
+pub fn criterion(of: &str, key: &str) -> String {
+    format!("{of}.custom.{key}")
+}
+
+/// A value as criteria see it; `None` for no value.
+pub fn criterion_value(value: &CustomFieldValue) -> Option<Value> {
+    if is_empty(value) {
+        return None;
+    }
+    Some(match value.kind.as_ref()? {
+        Kind::Text(text) => Value::from(text.as_str()),
+        Kind::Number(number) => Value::Number(*number),
+        Kind::Flag(flag) => Value::Flag(*flag),
+        Kind::Time(time) => Value::Time(datetime(time)?),
+        Kind::Choice(name) => Value::choice(name),
+        Kind::Choices(choices) => {
+            Value::TextSet(choices.names.iter().map(|name| name.as_str().into()).collect::<TextSet>())
+        }
+    })
 }
 
 /// What is wrong with a definition itself; `path` is that of its choices, such as `ticket_field.choices`.

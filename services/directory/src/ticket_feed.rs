@@ -123,9 +123,10 @@ fn kinds(told: &TicketEvent) -> Vec<ActivityKind> {
             TicketEventKind::Closed => Some(ActivityKind::TicketClosed),
             TicketEventKind::ActionAdded => Some(ActivityKind::ActionAdded),
             // The status, or what a second evaluation corrected, is a field like any other.
-            TicketEventKind::Reopened | TicketEventKind::Updated | TicketEventKind::Reevaluated => {
-                Some(ActivityKind::TicketUpdated)
-            }
+            TicketEventKind::Reopened
+            | TicketEventKind::Updated
+            | TicketEventKind::Reevaluated
+            | TicketEventKind::Merged => Some(ActivityKind::TicketUpdated),
         })
         .collect();
     kinds.sort_unstable();

@@ -1,5 +1,5 @@
-//! Changing what rule sets hold: rules, statuses, priorities, ticket types, service level agreements, calendars and
-//! categories.
+//! Changing what rule sets hold: rules, statuses, priorities, ticket types, service level agreements, calendars,
+//! categories and ticket fields.
 //!
 //! Changes run one after the other, so what one checks still holds when it commits; and each makes a new revision, so
 //! the next evaluation sees it, in every replica.

@@ -81,6 +81,32 @@ pub enum Error {
     /// Fields newly refer to records that are not active.
     #[error("{}", .0.iter().map(|v| format!("{} {}", v.field, v.description)).collect::<Vec<_>>().join("; "))]
     ReferenceInactive(Violations),
+    /// The ticket was merged into another one.
+    #[error("ticket {number} was merged into ticket {target}: change that one")]
+    TicketMerged {
+        /// The ticket.
+        id: String,
+        /// Its number.
+        number: i64,
+        /// The number of the ticket that it was merged into.
+        target: i64,
+        /// The id of that ticket.
+        merged_into_id: String,
+    },
+    /// Tickets of different customers cannot be merged.
+    #[error(
+        "ticket {number} is of another customer than ticket {target}: the users of one would see what the other wrote"
+    )]
+    TicketOfOtherCustomer {
+        /// The ticket.
+        id: String,
+        /// Its number.
+        number: i64,
+        /// The number of the ticket that it should be merged into.
+        target: i64,
+        /// Its customer.
+        customer_id: String,
+    },
     /// The ticket is closed.
     #[error("ticket {number} is closed: give it a status of another category to reopen it")]
     TicketClosed {
@@ -101,6 +127,8 @@ impl Failure for Error {
             | Self::RuleDisabled { .. }
             | Self::TicketNotEvaluated { .. }
             | Self::TicketClosed { .. }
+            | Self::TicketMerged { .. }
+            | Self::TicketOfOtherCustomer { .. }
             | Self::ReferenceInactive(_) => Code::FailedPrecondition,
             Self::RuleSetStale { .. } => Code::Aborted,
             Self::ExternalIdTaken { .. } => Code::AlreadyExists,
@@ -117,6 +145,8 @@ impl Failure for Error {
             Self::RuleDisabled { .. } => Reason::RuleDisabled,
             Self::TicketNotEvaluated { .. } => Reason::TicketNotEvaluated,
             Self::TicketClosed { .. } => Reason::TicketClosed,
+            Self::TicketMerged { .. } => Reason::TicketMerged,
+            Self::TicketOfOtherCustomer { .. } => Reason::TicketOfOtherCustomer,
             Self::ExternalIdTaken { .. } => Reason::ExternalIdTaken,
             Self::FieldNotForCaller { .. } => Reason::FieldNotForCaller,
             Self::StatusOfOtherCategory { .. } => Reason::StatusOfOtherCategory,
@@ -133,6 +163,12 @@ impl Failure for Error {
             Self::RuleSetStale { current, .. } => vec![("revision", current.to_string())],
             Self::RuleDisabled { id, .. } | Self::TicketNotEvaluated { id, .. } | Self::TicketClosed { id, .. } => {
                 vec![("id", id.clone())]
+            }
+            Self::TicketMerged { id, merged_into_id, .. } => {
+                vec![("id", id.clone()), ("merged_into_id", merged_into_id.clone())]
+            }
+            Self::TicketOfOtherCustomer { id, customer_id, .. } => {
+                vec![("id", id.clone()), ("customer_id", customer_id.clone())]
             }
             Self::ExternalIdTaken { field, id } => {
                 std::iter::once(("field", (*field).to_owned())).chain(id.clone().map(|id| ("id", id))).collect()

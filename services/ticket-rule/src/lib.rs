@@ -14,6 +14,7 @@ pub mod second_evaluation;
 pub mod sla;
 pub mod status;
 pub mod ticket;
+pub mod ticket_field;
 pub mod ticket_type;
 
 use concierge_proto::event::event_feed_service_server::EventFeedServiceServer;
@@ -23,6 +24,7 @@ use concierge_proto::ticket_rule::priority_service_server::PriorityServiceServer
 use concierge_proto::ticket_rule::rule_service_server::RuleServiceServer;
 use concierge_proto::ticket_rule::sla_service_server::SlaServiceServer;
 use concierge_proto::ticket_rule::status_service_server::StatusServiceServer;
+use concierge_proto::ticket_rule::ticket_field_service_server::TicketFieldServiceServer;
 use concierge_proto::ticket_rule::ticket_service_server::TicketServiceServer;
 use concierge_proto::ticket_rule::ticket_type_service_server::TicketTypeServiceServer;
 use concierge_runtime::program::{Host, Program, Task};
@@ -72,6 +74,7 @@ impl Program for TicketRule {
             .with::<calendar::Calendars>()
             .with::<sla::Slas>()
             .with::<category::Categories>()
+            .with::<ticket_field::TicketFields>()
             .with::<rule::Rules>()
             .with::<ticket::Tickets>();
         let handler = Self::new(host);
@@ -85,6 +88,7 @@ impl Program for TicketRule {
             CalendarServiceServer<_>,
             SlaServiceServer<_>,
             CategoryServiceServer<_>,
+            TicketFieldServiceServer<_>,
             TicketServiceServer<_>,
         )
         .add_service(served!(RuleServiceServer::new(handler).max_decoding_message_size(most)))

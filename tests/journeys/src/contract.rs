@@ -103,6 +103,9 @@ fn text(field: &FieldDescriptor, seed: usize) -> String {
         (_, "concierge.ticket_rule.v1.Holiday.date") => &["2026-12-25", "2027-01-01", "2024-02-29"],
         (_, "concierge.common.v1.CustomFieldChoice.name") => &["LAPTOP", "PHONE", "TABLET"],
         (_, "concierge.directory.v1.CustomField.key") => &["device", "floor"],
+        (_, "concierge.ticket_rule.v1.TicketField.key" | "concierge.common.v1.CustomFieldValue.key") => {
+            &["serial_number", "seats", "warranty"]
+        }
         (_, "concierge.directory.v1.AgentRole.permissions") => &["tickets.read", "tickets.write", "popups.read"],
         (_, "concierge.directory.v1.GetRecordAtRequest.record_type") => &["customer"],
         (_, "concierge.notification.v1.EmailSender.host") => &["mail.example.com", "smtp.example.org"],

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use crate::custom_field::Definition;
 use concierge_criteria::{FieldType, Schema};
 use concierge_proto::common::{CriterionField, FieldType as ProtoFieldType};
 
@@ -116,6 +117,30 @@ fn schema<'a>(lines: impl Iterator<Item = &'a Line> + Clone) -> Schema {
 pub fn rule_schema() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| schema(TABLE.iter()));
     &SCHEMA
+}
+
+/// The fields that rules can name where there are custom fields, each with the record that has it, such as `ticket`:
+/// those of [`rule_schema`] first, at the same places, then these, in the order given.
+pub fn rule_schema_with<'a>(custom: impl IntoIterator<Item = (&'static str, Definition<'a>)>) -> Schema {
+    let custom: Vec<(String, Definition<'a>)> =
+        custom.into_iter().map(|(of, definition)| (definition.criterion(of), definition)).collect();
+    let own = TABLE.iter().map(|line| (line.name, line.kind));
+    let fields = own.chain(custom.iter().map(|(name, definition)| (name.as_str(), definition.field_type())));
+    let choices = |definition: &Definition<'a>| -> Vec<&'a str> {
+        definition.choices.iter().map(|choice| choice.name.as_str()).collect()
+    };
+    let made = Schema::new(fields).and_then(|schema| {
+        let own = TABLE.iter().filter(|line| line.kind == FieldType::Choice);
+        let schema = own.fold(Ok(schema), |schema: Result<Schema, _>, line| {
+            schema?.with_choices(line.name, line.choices.iter().copied())
+        })?;
+        let chosen = custom.iter().filter(|(_, definition)| !definition.choices.is_empty());
+        chosen.fold(Ok(schema), |schema: Result<Schema, _>, (name, definition)| {
+            schema?.with_choices(name, choices(definition))
+        })
+    });
+    // Keys are unique; a definition that is broken all the same must not stop every rule.
+    made.unwrap_or_else(|_| rule_schema().clone())
 }
 
 /// The fields that notification definitions can name: those of rules first, at the same places.

@@ -2,11 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use concierge_criteria::{Fact, IdSet, Record, Schema, TextSet, Value};
+use concierge_proto::common::CustomFieldValue;
 use concierge_proto::directory::{CustomerFacts, RequesterFacts, SiteFacts, UserFacts};
 use concierge_proto::options::CallerKind;
 use concierge_proto::record::datetime;
 use concierge_proto::ticket_rule::{Ticket, TicketAction};
 use prost_types::Timestamp;
+
+use crate::custom_field;
 
 /// What criteria are asked about.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +110,20 @@ impl Filled<'_> {
         self.set("ticket.resolved_time", time(ticket.resolved_time.as_ref()));
         let logged = ticket.logged_time.as_ref().and_then(datetime);
         self.set("ticket.age_minutes", number(logged.map(|logged| (input.now - logged).num_minutes())));
+        self.custom("ticket", &ticket.custom_fields);
+    }
+
+    /// The values of custom fields that the schema has.
+    fn custom(&mut self, of: &str, values: &[CustomFieldValue]) {
+        for value in values {
+            let name = custom_field::criterion(of, &value.key);
+            let field = self.schema.field(&name).and_then(|field| self.schema.get(field));
+            if let (Some(field), Some(value)) = (field, custom_field::criterion_value(value))
+                && field.kind == value.kind()
+            {
+                self.set(&name, Fact::from(value));
+            }
+        }
     }
 
     fn action(&mut self, action: Option<&TicketAction>) {
@@ -159,6 +176,7 @@ impl Filled<'_> {
     }
 
     fn user(&mut self, user: &UserFacts) {
+        self.custom("user", &user.custom_fields);
         self.set("user.name", Fact::from(user.name.as_str()));
         self.set("user.important", flag(user.importance.as_ref().map(|f| f.value)));
         self.set("user.active", flag(user.activity.as_ref().map(|a| a.active)));
@@ -168,6 +186,7 @@ impl Filled<'_> {
     }
 
     fn site(&mut self, site: &SiteFacts) {
+        self.custom("site", &site.custom_fields);
         self.set("site.name", Fact::from(site.name.as_str()));
         self.set("site.active", flag(site.activity.as_ref().map(|a| a.active)));
         self.set("site.time_zone", Fact::from(site.time_zone.as_str()));
@@ -175,6 +194,7 @@ impl Filled<'_> {
     }
 
     fn customer(&mut self, customer: &CustomerFacts) {
+        self.custom("customer", &customer.custom_fields);
         self.set("customer.name", Fact::from(customer.name.as_str()));
         self.set("customer.important", Fact::from(customer.important));
         self.set("customer.active", flag(customer.activity.as_ref().map(|a| a.active)));

@@ -6,7 +6,7 @@ use concierge_proto::directory::{
     Agent, AgentRole, CustomField, Customer, Department, Relationship, Site, SiteContactType, Team, User, UserRole,
 };
 use concierge_proto::notification::{EmailSender, NotificationDefinition, PopupNote, Preferences};
-use concierge_proto::ticket_rule::{Calendar, Category, Priority, Rule, Sla, Status, TicketType};
+use concierge_proto::ticket_rule::{Calendar, Category, Priority, Rule, Sla, Status, TicketField, TicketType};
 use concierge_proto::{Kind, Record, Value};
 use prost_reflect::DescriptorPool;
 
@@ -67,6 +67,7 @@ fn absent_fields_get_the_values_that_the_contract_states() {
         defaults::<Sla>(),
         defaults::<Status>(),
         defaults::<Team>(),
+        defaults::<TicketField>(),
         defaults::<TicketType>(),
         defaults::<User>(),
         defaults::<UserRole>(),

@@ -22,15 +22,7 @@ pub(crate) async fn accept(
         return Ok(());
     }
     let known = store::live(tx, entity).await?;
-    let definitions: Vec<Definition<'_>> = known
-        .iter()
-        .map(|field| Definition {
-            key: &field.key,
-            kind: field.r#type(),
-            choices: &field.choices,
-            required: field.required,
-        })
-        .collect();
+    let definitions: Vec<Definition<'_>> = known.iter().map(Definition::from).collect();
     let mut problems = Violations::default();
     check(&definitions, before, values, path, &mut problems);
     if !problems.is_empty() {

@@ -99,7 +99,8 @@ fn changes(set: &RuleSet, input: &Input<'_>, one: &Evaluated, other: &Evaluated)
     let changed = other.changed_since(&one);
     let change =
         |field| concierge_criteria::Change { field, from: one.get(field).clone(), to: other.get(field).clone() };
-    told_changes(&changed.iter().map(change).collect::<Vec<_>>())
+    let schema = set.configuration().fields().schema();
+    told_changes(schema, &changed.iter().map(change).collect::<Vec<_>>())
 }
 
 fn matched(evaluated: &Evaluated) -> Vec<Uuid> {

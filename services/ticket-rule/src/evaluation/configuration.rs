@@ -1,14 +1,18 @@
 //! What tickets and rules refer to, at one revision: statuses, priorities, ticket types, service level agreements,
-//! calendars and categories.
+//! calendars, categories and ticket fields.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use concierge_model::criteria;
+use concierge_model::custom_field::Definition;
 use concierge_proto::Record;
 use concierge_proto::ticket_rule::{
-    Calendar, Category, Priority, Sla, Status, StatusCategory, TicketType, TicketTypeUse,
+    Calendar, Category, Priority, Sla, Status, StatusCategory, TicketField, TicketType, TicketTypeUse,
 };
 use uuid::Uuid;
+
+use super::record::RuleFields;
 
 /// The records of one type, deleted ones included.
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ pub struct Configuration {
     pub(crate) slas: Records<Sla>,
     pub(crate) calendars: Records<Calendar>,
     pub(crate) categories: Records<Category>,
+    pub(crate) ticket_fields: Records<TicketField>,
+    fields: Arc<RuleFields>,
 }
 
 impl Configuration {
@@ -78,6 +84,29 @@ impl Configuration {
     /// The category of tickets with this id.
     pub fn ticket_category(&self, id: &str) -> Option<&Category> {
         self.categories.get(id)
+    }
+
+    /// The ticket field with this id.
+    pub fn ticket_field(&self, id: &str) -> Option<&TicketField> {
+        self.ticket_fields.get(id)
+    }
+
+    /// The definitions of the custom fields of tickets that are live, by key.
+    pub(crate) fn custom_fields(&self) -> Vec<Definition<'_>> {
+        let mut live: Vec<Definition<'_>> = self.ticket_fields.live().map(Definition::from).collect();
+        live.sort_unstable_by_key(|definition| definition.key);
+        live
+    }
+
+    /// The fields that rules can name: those of the contract, and custom ones.
+    pub(crate) fn fields(&self) -> &Arc<RuleFields> {
+        &self.fields
+    }
+
+    /// Takes the custom fields as they are now: to be called when one of them is another one.
+    pub(crate) fn renew_fields(&mut self) {
+        let custom = self.custom_fields().into_iter().map(|definition| ("ticket", definition));
+        self.fields = Arc::new(RuleFields::of(criteria::rule_schema_with(custom)));
     }
 
     /// What a status means; UNSPECIFIED for one that does not exist.

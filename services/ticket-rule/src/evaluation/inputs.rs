@@ -98,7 +98,7 @@ impl Inputs {
             let message = |index: usize| row.try_get::<Option<Vec<u8>>, _>(index);
             inputs.push(StoredInput {
                 id: row.try_get(0)?,
-                occasion: occasion(row.try_get(1)?, &row.try_get::<Vec<String>, _>(6)?, row.try_get(7)?),
+                occasion: occasion(row.try_get(1)?, row.try_get(6)?, row.try_get(7)?),
                 time: row.try_get(2)?,
                 ticket: read(row.try_get(3)?)?,
                 before: message(4)?.as_deref().map(read).transpose()?,

@@ -31,7 +31,7 @@ pub use stored::{NewEvaluation, StoredEvaluation, store};
 pub(crate) use walk::MOST_TAGS;
 pub use walk::{Evaluated, Gave, Input, Occasion, evaluate, evaluate_explained};
 
-/// What a change of a ticket changed by itself, before any rule: for [`Occasion::Updated`]. That is every field of the
+/// What a change of a ticket changed by itself, before any rule; its [`names`] are for [`Occasion::Updated`]. That is every field of the
 /// ticket that differs, those of an action that is added, and every fact about a user, site or customer that is another
 /// one now.
 pub fn changed(
@@ -44,9 +44,9 @@ pub fn changed(
     record::changed(set.configuration(), before, after, action, now)
 }
 
-/// The names of fields, in the order of the contract's table.
-pub fn names(fields: &FieldSet) -> Vec<String> {
-    record::names(fields)
+/// The names of fields of a set, in the order of the contract's table, custom ones after them.
+pub fn names(set: &RuleSet, fields: &FieldSet) -> Vec<String> {
+    record::names(set.configuration().fields().schema(), fields)
 }
 
 /// The summary of an evaluation in which no rule was asked.

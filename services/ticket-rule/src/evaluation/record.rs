@@ -1,7 +1,5 @@
 //! A ticket as rules see it.
 
-use std::sync::LazyLock;
-
 use chrono::{DateTime, Utc};
 use concierge_criteria::{Fact, FieldId, FieldSet, Record, Schema};
 use concierge_model::criteria::{self, rule_schema};
@@ -30,7 +28,7 @@ pub(super) fn record(configuration: &Configuration, seen: &Seen<'_>) -> Record {
         now: seen.now,
         event: None,
     };
-    criteria::record(rule_schema(), &input)
+    criteria::record(configuration.fields().schema(), &input)
 }
 
 /// What was known before an update, of which `after` is the end. Where the ticket before it was not kept, nobody knows
@@ -78,11 +76,12 @@ pub(super) fn changed(
     let old = record(configuration, &Seen { ticket: &old, action: None, facts: None, now });
     let new = record(configuration, &Seen { ticket: &new, action, facts: None, now });
     // Without facts, what is about the requester says nothing: it is told from the ids.
-    let mut changed: FieldSet = new.changed_since(&old).iter().filter(|field| ABOUT.ticket.contains(*field)).collect();
+    let about = configuration.fields();
+    let mut changed: FieldSet = new.changed_since(&old).iter().filter(|field| about.ticket.contains(*field)).collect();
     let others = [
-        (before.user_id != after.user_id, &ABOUT.user),
-        (before.site_id != after.site_id, &ABOUT.site),
-        (before.customer_id != after.customer_id, &ABOUT.customer),
+        (before.user_id != after.user_id, &about.user),
+        (before.site_id != after.site_id, &about.site),
+        (before.customer_id != after.customer_id, &about.customer),
     ];
     for (another, fields) in others {
         if another {
@@ -92,8 +91,10 @@ pub(super) fn changed(
     changed
 }
 
-/// What the fields are about.
-struct About {
+/// The fields that rules can name at one revision, and what they are about.
+#[derive(Debug)]
+pub(crate) struct RuleFields {
+    schema: Schema,
     /// The ticket itself, or its action.
     ticket: FieldSet,
     user: FieldSet,
@@ -101,39 +102,49 @@ struct About {
     customer: FieldSet,
 }
 
-static ABOUT: LazyLock<About> = LazyLock::new(|| {
-    let schema: &Schema = rule_schema();
-    let about = |prefixes: &[&str]| -> FieldSet {
-        let of = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        schema.fields().iter().filter(|field| of(&field.name)).map(|field| field.id).collect::<FieldSet>()
-    };
-    About {
-        ticket: about(&["ticket.", "action."]),
-        user: about(&["user."]),
-        site: about(&["site."]),
-        customer: about(&["customer."]),
+/// Those of the contract alone.
+impl Default for RuleFields {
+    fn default() -> Self {
+        Self::of(rule_schema().clone())
     }
-});
-
-/// The names of fields, in the order of the contract's table.
-pub(super) fn names(fields: &FieldSet) -> Vec<String> {
-    rule_schema().names(fields).map(str::to_owned).collect()
 }
 
-/// The fields of these names; a name that the contract has no more is left out.
-pub(super) fn fields(names: &[String]) -> FieldSet {
-    names.iter().filter_map(|name| rule_schema().field(name)).collect()
+impl RuleFields {
+    pub(super) fn of(schema: Schema) -> Self {
+        let about = |prefixes: &[&str]| -> FieldSet {
+            let of = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+            schema.fields().iter().filter(|field| of(&field.name)).map(|field| field.id).collect::<FieldSet>()
+        };
+        let (ticket, user) = (about(&["ticket.", "action."]), about(&["user."]));
+        let (site, customer) = (about(&["site."]), about(&["customer."]));
+        Self { ticket, user, site, customer, schema }
+    }
+
+    /// The fields, in the order of the contract's table, custom ones after them.
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The fields of these names; a name that there is no more is left out.
+    pub(super) fn named(&self, names: &[String]) -> FieldSet {
+        names.iter().filter_map(|name| self.schema.field(name)).collect()
+    }
+}
+
+/// The names of fields, in the order of their schema.
+pub(super) fn names(schema: &Schema, fields: &FieldSet) -> Vec<String> {
+    schema.names(fields).map(str::to_owned).collect()
 }
 
 /// Empties a field.
 pub(super) fn empty(record: &mut Record, name: &str) {
-    if let Some(field) = rule_schema().field(name) {
+    if let Some(field) = record.schema().field(name) {
         // Any field can be empty.
         let _ = record.set(field, Fact::Empty);
     }
 }
 
 /// The name of a field.
-pub(super) fn name(field: FieldId) -> String {
-    rule_schema().get(field).map(|field| field.name.to_string()).unwrap_or_default()
+pub(super) fn name(schema: &Schema, field: FieldId) -> String {
+    schema.get(field).map(|field| field.name.to_string()).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use concierge_criteria::{Action, AppliesTo, OutcomeDefinition, RuleDefinition, TextSet, Value, compile_rule};
-use concierge_model::criteria;
+use concierge_model::{criteria, custom_field};
 use concierge_proto::record::datetime;
 use concierge_proto::ticket_rule::{Rule, RuleAppliesTo, RuleOutcomes, StatusCategory};
 use concierge_proto::{Record as _, Violations};
@@ -16,7 +16,7 @@ use crate::category::path;
 /// Makes a rule ready to run, with what follows from its outcomes: the category of a status, the rank of a priority,
 /// the use of a type, the parents of a category; and the end of the walk where it closes the ticket.
 pub(crate) fn compile(configuration: &Configuration, rule: &Rule) -> Result<concierge_criteria::Rule, Violations> {
-    let criteria = criteria::definition(criteria::rule_schema(), rule.criteria.as_ref(), Rule::TYPE)?;
+    let criteria = criteria::definition(configuration.fields().schema(), rule.criteria.as_ref(), Rule::TYPE)?;
     let outcomes = rule.outcomes.clone().unwrap_or_default();
     let closes = configuration.category(&outcomes.status_id) == StatusCategory::Closed;
     let definition = RuleDefinition {
@@ -30,7 +30,7 @@ pub(crate) fn compile(configuration: &Configuration, rule: &Rule) -> Result<conc
         criteria,
         outcomes: outcome_definitions(configuration, &outcomes),
     };
-    compile_rule(criteria::rule_schema(), &definition).map_err(|problems| {
+    compile_rule(configuration.fields().schema(), &definition).map_err(|problems| {
         let mut violations = Violations::default();
         for problem in problems {
             violations.add(format!("{}.{}", Rule::TYPE, problem.path), problem.kind.to_string());
@@ -82,6 +82,11 @@ fn outcome_definitions(configuration: &Configuration, outcomes: &RuleOutcomes) -
     for (field, id) in path::CRITERIA.into_iter().zip(path::given(configuration, outcomes)) {
         if let Some(action) = named(&id) {
             set(field, action);
+        }
+    }
+    for value in &outcomes.custom_fields {
+        if let Some(wanted) = custom_field::criterion_value(value) {
+            set(&custom_field::criterion("ticket", &value.key), Action::Set(wanted));
         }
     }
     if !outcomes.add_tags.is_empty() {

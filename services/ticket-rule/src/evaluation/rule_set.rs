@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use concierge_criteria::{AppliesTo, FieldSet, RuleIndex};
 use concierge_proto::Record;
-use concierge_proto::ticket_rule::{Calendar, Category, Priority, Rule, RuleOutcomes, Sla, Status, TicketType};
+use concierge_proto::ticket_rule::{
+    Calendar, Category, Priority, Rule, RuleOutcomes, Sla, Status, TicketField, TicketType,
+};
 use concierge_runtime::{Error, html};
 use uuid::Uuid;
 
@@ -91,6 +93,10 @@ impl RuleSet {
 
     /// The set with an index of the same rules that was merged; `merged` was made of `from`, an earlier set or this one.
     pub(crate) fn with_merged(&self, from: &RuleSet, merged: &RuleIndex) -> RuleSet {
+        if !Arc::ptr_eq(self.configuration.fields(), from.configuration.fields()) {
+            // Made for another schema.
+            return self.clone();
+        }
         let is_same = |rule: &&Arc<concierge_criteria::Rule>| {
             from.rules.get(rule.id()).is_some_and(|known| Arc::ptr_eq(known, rule))
         };
@@ -113,7 +119,7 @@ impl RuleSet {
         let mut next = RuleSet { revision, ..self.clone() };
         let mut changed = HashSet::new();
         let mut named = HashSet::new();
-        let mut categories = false;
+        let (mut categories, mut fields) = (false, false);
         for version in versions {
             let id = version.id;
             let configuration = &mut next.configuration;
@@ -135,6 +141,10 @@ impl RuleSet {
                     put(&mut configuration.categories, version)?;
                     categories = true;
                 }
+                TicketField::TYPE => {
+                    put(&mut configuration.ticket_fields, version)?;
+                    fields = true;
+                }
                 // Of a newer release that runs beside this one.
                 other => {
                     tracing::warn!(record_type = other, "a rule set holds a record of a type that is not known here");
@@ -142,6 +152,11 @@ impl RuleSet {
                 }
             }
             named.insert(id.to_string());
+        }
+        if fields {
+            // Another schema: fields have other places.
+            next.configuration.renew_fields();
+            changed.extend(next.records.keys());
         }
         if !named.is_empty() {
             let depends = next.records.iter().filter(|(_, rule)| {

@@ -13,7 +13,6 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use super::record;
 use super::rule_set::RuleSet;
 use super::walk::{Evaluated, Input, Occasion};
 
@@ -92,7 +91,7 @@ impl StoredEvaluation {
     /// As the contract tells it.
     pub fn told(&self) -> Evaluation {
         let changed_fields = match &self.occasion {
-            Occasion::Updated { changed } => record::names(changed),
+            Occasion::Updated { changed } => changed.clone(),
             Occasion::Logged | Occasion::Asked { .. } => Vec::new(),
         };
         let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
@@ -118,7 +117,7 @@ pub async fn store(tx: &mut Tx, new: &NewEvaluation<'_>) -> Result<(), Error> {
     let (ticket, input) = (new.input.ticket, new.input);
     let (occasion, changed, rules) = match &input.occasion {
         Occasion::Logged => (EvaluationCause::Logged, Vec::new(), Vec::new()),
-        Occasion::Updated { changed } => (EvaluationCause::Updated, record::names(changed), Vec::new()),
+        Occasion::Updated { changed } => (EvaluationCause::Updated, changed.clone(), Vec::new()),
         Occasion::Asked { rules } => (EvaluationCause::Applied, Vec::new(), rules.iter().copied().collect()),
     };
     let cause = if new.corrects.is_some() { EvaluationCause::Second } else { occasion };
@@ -241,7 +240,7 @@ pub async fn outcomes(pool: &PgPool, ticket_id: Uuid) -> Result<Option<Vec<Store
 
 fn decode(row: &PgRow) -> Result<StoredEvaluation, Error> {
     let message = |index: usize| row.try_get::<Option<Vec<u8>>, _>(index);
-    let occasion = occasion(row.try_get(3)?, &row.try_get::<Vec<String>, _>(8)?, row.try_get(9)?);
+    let occasion = occasion(row.try_get(3)?, row.try_get(8)?, row.try_get(9)?);
     Ok(StoredEvaluation {
         id: row.try_get(0)?,
         number: row.try_get(1)?,
@@ -264,10 +263,10 @@ fn decode(row: &PgRow) -> Result<StoredEvaluation, Error> {
 }
 
 /// Which rules were asked, by what is stored of it.
-pub(super) fn occasion(cause: i32, changed_fields: &[String], rule_ids: Vec<Uuid>) -> Occasion {
+pub(super) fn occasion(cause: i32, changed: Vec<String>, rule_ids: Vec<Uuid>) -> Occasion {
     match EvaluationCause::try_from(cause) {
         Ok(EvaluationCause::Logged) => Occasion::Logged,
-        Ok(EvaluationCause::Updated) => Occasion::Updated { changed: record::fields(changed_fields) },
+        Ok(EvaluationCause::Updated) => Occasion::Updated { changed },
         _ => Occasion::Asked { rules: rule_ids.into_iter().collect() },
     }
 }

@@ -1,6 +1,8 @@
 //! What became of rules, as the contract tells it.
 
-use concierge_criteria::{Change, Fact, Match, NotConsidered, SeenCriterion, Trace, TraceNode, Undecided, Verdict};
+use concierge_criteria::{
+    Change, Fact, Match, NotConsidered, Schema, SeenCriterion, Trace, TraceNode, Undecided, Verdict,
+};
 use concierge_model::criteria;
 use concierge_proto::common::{CriterionValue, FieldChange};
 use concierge_proto::ticket_rule::{
@@ -10,22 +12,26 @@ use uuid::Uuid;
 
 use super::record::{name, names};
 
-pub(super) fn told_match(rule: &Rule, matched: &Match, stopped_by: Option<Uuid>) -> RuleMatch {
+pub(super) fn told_match(schema: &Schema, rule: &Rule, matched: &Match, stopped_by: Option<Uuid>) -> RuleMatch {
     RuleMatch {
         rule_id: rule.id.clone(),
         rule_name: rule.name.clone(),
         precedence: rule.precedence(),
-        changes: told_changes(&matched.changes),
+        changes: told_changes(schema, &matched.changes),
         popup_html: popup(rule),
         stopped: stopped_by == Some(matched.rule),
     }
 }
 
-pub(super) fn told_undecided(rule: &Rule, undecided: &Undecided) -> UndecidedRule {
-    UndecidedRule { rule_id: rule.id.clone(), rule_name: rule.name.clone(), unknown_fields: names(&undecided.facts) }
+pub(super) fn told_undecided(schema: &Schema, rule: &Rule, undecided: &Undecided) -> UndecidedRule {
+    UndecidedRule {
+        rule_id: rule.id.clone(),
+        rule_name: rule.name.clone(),
+        unknown_fields: names(schema, &undecided.facts),
+    }
 }
 
-pub(super) fn told_verdict(rule: &Rule, verdict: &concierge_criteria::RuleVerdict) -> RuleTrace {
+pub(super) fn told_verdict(schema: &Schema, rule: &Rule, verdict: &concierge_criteria::RuleVerdict) -> RuleTrace {
     let mut told = RuleTrace {
         rule_id: rule.id.clone(),
         rule_name: rule.name.clone(),
@@ -36,7 +42,7 @@ pub(super) fn told_verdict(rule: &Rule, verdict: &concierge_criteria::RuleVerdic
         Verdict::Matched { changes, trace } => {
             told.set_verdict(RuleVerdict::Matched);
             told.criteria = told_trace(trace);
-            told.changes = told_changes(changes);
+            told.changes = told_changes(schema, changes);
             told.popup_html = popup(rule);
         }
         Verdict::NotMatched { trace } => {
@@ -46,7 +52,7 @@ pub(super) fn told_verdict(rule: &Rule, verdict: &concierge_criteria::RuleVerdic
         Verdict::Undecided { facts, trace } => {
             told.set_verdict(RuleVerdict::Undecided);
             told.criteria = told_trace(trace);
-            told.unknown_fields = names(facts);
+            told.unknown_fields = names(schema, facts);
         }
         Verdict::NotConsidered(reason) => {
             told.set_verdict(RuleVerdict::NotConsidered);
@@ -69,11 +75,11 @@ fn popup(rule: &Rule) -> String {
     rule.outcomes.as_ref().map(|outcomes| outcomes.popup_html.clone()).unwrap_or_default()
 }
 
-pub(super) fn told_changes(changes: &[Change]) -> Vec<FieldChange> {
+pub(super) fn told_changes(schema: &Schema, changes: &[Change]) -> Vec<FieldChange> {
     changes
         .iter()
         .map(|change| FieldChange {
-            field: name(change.field),
+            field: name(schema, change.field),
             from: told_fact(&change.from),
             to: told_fact(&change.to),
         })

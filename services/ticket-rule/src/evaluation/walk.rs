@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use concierge_criteria::{FieldSet, Record, Scratch};
+use concierge_criteria::{Record, Scratch};
+use concierge_model::custom_field;
 use concierge_proto::directory::RequesterFacts;
 use concierge_proto::ticket_rule::{
     EvaluationSummary, Rule, RuleMatch, RuleTrace, Ticket, TicketAction, UndecidedRule,
@@ -51,8 +52,8 @@ pub enum Occasion {
     Logged,
     /// The ticket is changed, or an action is added; see [`changed`](super::changed).
     Updated {
-        /// What the change did by itself.
-        changed: FieldSet,
+        /// What the change did by itself, by the names of criteria.
+        changed: Vec<String>,
     },
     /// Somebody asks for these rules.
     Asked {
@@ -83,6 +84,8 @@ pub struct Gave {
     pub fields: BTreeSet<&'static str>,
     /// The tags that they added.
     pub tags: BTreeSet<String>,
+    /// The keys of the custom fields that they set.
+    pub custom_fields: BTreeSet<String>,
 }
 
 impl Evaluated {
@@ -153,9 +156,10 @@ pub(super) fn prepare(set: &RuleSet, input: &Input<'_>) -> Prepared {
     let occasion = match &input.occasion {
         Occasion::Logged => concierge_criteria::Occasion::New,
         Occasion::Updated { changed } => {
-            let before = record::before(set.configuration(), &seen, input.before, &record, changed);
+            let changed = set.configuration().fields().named(changed);
+            let before = record::before(set.configuration(), &seen, input.before, &record, &changed);
             record.set_before(&before);
-            concierge_criteria::Occasion::Existing { changed: changed.clone() }
+            concierge_criteria::Occasion::Existing { changed }
         }
         Occasion::Asked { rules } => concierge_criteria::Occasion::Manual { rules: rules.clone() },
     };
@@ -165,6 +169,7 @@ pub(super) fn prepare(set: &RuleSet, input: &Input<'_>) -> Prepared {
 fn once(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) -> bool>) -> (Evaluated, Vec<RuleTrace>) {
     let Prepared { mut ticket, record: before, occasion } = prepare(set, input);
     let mut after = before.clone();
+    let fields = set.configuration().fields();
     let outcome = match wanted {
         None => SCRATCH.with_borrow_mut(|scratch| set.index().walk(&mut after, &occasion, scratch)),
         Some(wanted) => set.index().walk_explained(&mut after, &occasion, |rule| wanted(rule.id())),
@@ -176,18 +181,25 @@ fn once(set: &RuleSet, input: &Input<'_>, wanted: Option<&mut dyn FnMut(Uuid) ->
     for matched in &outcome.matched {
         let Some(rule) = set.rule(matched.rule) else { continue };
         carry_out(set, rule, &mut ticket, &mut gave);
-        matches.push(trace::told_match(rule, matched, outcome.stopped_by));
+        matches.push(trace::told_match(fields.schema(), rule, matched, outcome.stopped_by));
     }
-    let undecided =
-        outcome.undecided.iter().filter_map(|u| Some(trace::told_undecided(set.rule(u.rule)?, u))).collect();
+    let undecided = outcome
+        .undecided
+        .iter()
+        .filter_map(|u| Some(trace::told_undecided(fields.schema(), set.rule(u.rule)?, u)))
+        .collect();
     if path::COLUMNS.iter().any(|field| gave.fields.contains(field)) {
         for level in path::prune(set.configuration(), &mut ticket) {
             gave.fields.insert(path::COLUMNS[level]);
             record::empty(&mut after, path::CRITERIA[level]);
         }
     }
-    let changed_fields = record::names(&after.changed_since(&before));
-    let traces = outcome.verdicts.iter().filter_map(|v| Some(trace::told_verdict(set.rule(v.rule)?, v))).collect();
+    let changed_fields = record::names(fields.schema(), &after.changed_since(&before));
+    let traces = outcome
+        .verdicts
+        .iter()
+        .filter_map(|v| Some(trace::told_verdict(fields.schema(), set.rule(v.rule)?, v)))
+        .collect();
     (Evaluated { ticket, matches, undecided, changed_fields, gave }, traces)
 }
 
@@ -218,6 +230,9 @@ fn carry_out(set: &RuleSet, rule: &Rule, ticket: &mut Ticket, gave: &mut Gave) {
             gave.fields.insert(field);
         }
     }
+    gave.custom_fields.extend(outcomes.custom_fields.iter().map(|value| value.key.clone()));
+    let before = std::mem::replace(&mut ticket.custom_fields, outcomes.custom_fields.clone());
+    custom_field::merge(&before, &mut ticket.custom_fields);
     for tag in &outcomes.add_tags {
         gave.tags.insert(tag.clone());
         if !ticket.tags.contains(tag) {

@@ -12,7 +12,7 @@ use crate::TicketRule;
 use crate::evaluation::{Input, Occasion, evaluate_explained};
 use crate::facts::references::Known;
 use crate::facts::{Facts, Requester};
-use crate::ticket::{Moment, Step, Tickets, held_before_response};
+use crate::ticket::{Moment, Step, Tickets, held_before_response, refuse_merged};
 
 /// Before the transaction: the ticket, then its facts. Round trips in the transaction, beside those of every write: the
 /// rule set; the ticket, locked; then those of [`TicketRule::carry_out`].
@@ -49,6 +49,7 @@ async fn run(
     if !rule.enabled() {
         return Err(crate::Error::RuleDisabled { id: rule.id.clone(), name: rule.name.clone() }.into());
     }
+    refuse_merged(tx, &before).await?;
     if before.status_category() == StatusCategory::Closed {
         return Err(crate::Error::TicketClosed { id: before.id.clone(), number: before.number }.into());
     }
@@ -66,6 +67,7 @@ async fn run(
         known: Known::default(),
         moment,
         imported: false,
+        absorbs: false,
     };
     let done = service.carry_out(tx, &set, step).await?;
     let input = Input {

@@ -54,6 +54,7 @@ fn in_outcomes(before: &RuleOutcomes, after: &RuleOutcomes, changed: &mut Vec<St
         team_id,
         agent_id,
         add_tags,
+        custom_fields,
         popup_html
     );
 }

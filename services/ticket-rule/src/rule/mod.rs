@@ -123,8 +123,9 @@ impl TicketRule {
     /// changes, tickets wait.
     async fn known_to_rules(&self, rules: impl IntoIterator<Item = &Rule>) -> Result<Known, Error> {
         // What is too large to be a rule is refused in the transaction, without asking anybody.
-        let readable =
-            |rule: &&Rule| criteria::compile(criteria::rule_schema(), rule.criteria.as_ref(), Rule::TYPE).is_ok();
+        let set = self.rule_sets.newest().await?;
+        let schema = set.configuration().fields().schema();
+        let readable = |rule: &&Rule| criteria::compile(schema, rule.criteria.as_ref(), Rule::TYPE).is_ok();
         let named: Vec<_> = rules.into_iter().filter(readable).flat_map(references::named).collect();
         let asked: Vec<(Kind, &str)> = named
             .iter()

@@ -1,8 +1,10 @@
 //! The records that a rule names, in its criteria and its outcomes.
 
+use concierge_model::custom_field;
 use concierge_proto::Record as _;
-use concierge_proto::common::CriteriaGroup;
 use concierge_proto::common::criterion_value::Kind as ValueKind;
+use concierge_proto::common::custom_field_value::Kind as CustomKind;
+use concierge_proto::common::{CriteriaGroup, Criterion};
 use concierge_proto::ticket_rule::{Category, Priority, Rule, RuleOutcomes, Sla, Status, TicketType};
 
 use crate::category::path;
@@ -96,6 +98,29 @@ pub(crate) fn named(rule: &Rule) -> Vec<Named<'_>> {
         in_outcomes(outcomes, &mut named);
     }
     named
+}
+
+/// Whether a rule tests or sets the custom field of tickets with this key; where choices are given, whether it names one
+/// of them.
+pub(crate) fn names_custom_field(rule: &Rule, key: &str, choices: Option<&[&str]>) -> bool {
+    let is_one = |name: &str| choices.is_none_or(|choices| choices.contains(&name));
+    let set = rule.outcomes.iter().flat_map(|outcomes| &outcomes.custom_fields).filter(|value| value.key == key);
+    let mut set = set.map(|value| match &value.kind {
+        Some(CustomKind::Choice(name)) => is_one(name),
+        Some(CustomKind::Choices(choices)) => choices.names.iter().any(|name| is_one(name)),
+        _ => choices.is_none(),
+    });
+    let field = custom_field::criterion("ticket", key);
+    let tests = |criterion: &Criterion| {
+        let mut values = criterion.values.iter().filter_map(|value| value.kind.as_ref());
+        let one = |kind: &ValueKind| matches!(kind, ValueKind::Choice(name) | ValueKind::Text(name) if is_one(name));
+        criterion.field == field && (choices.is_none() || values.any(one))
+    };
+    set.any(|named| named) || rule.criteria.as_ref().is_some_and(|group| any_criterion(group, &tests))
+}
+
+fn any_criterion(group: &CriteriaGroup, is_so: &dyn Fn(&Criterion) -> bool) -> bool {
+    group.criteria.iter().any(is_so) || group.groups.iter().any(|inner| any_criterion(inner, is_so))
 }
 
 fn in_group<'a>(group: &'a CriteriaGroup, path: &str, named: &mut Vec<Named<'a>>) {

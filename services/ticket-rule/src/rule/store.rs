@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use concierge_criteria::MAX_PATTERNS;
+use concierge_model::custom_field;
 use concierge_proto::Violations;
+use concierge_proto::common::CustomFieldValue;
 use concierge_proto::error::Reason;
 use concierge_proto::ticket_rule::Rule;
 use concierge_runtime::resource::Unique;
@@ -76,6 +78,11 @@ impl Rules {
                 own => own.check(change.set.configuration(), &named.path, named.id, &mut missing),
             }
         }
+        let values = after.outcomes.as_ref().map(|given| given.custom_fields.as_slice()).unwrap_or_default();
+        let invalid = if outcomes { invalid_values(change.set.configuration(), values) } else { Violations::default() };
+        if !invalid.is_empty() {
+            return Err(Error::Invalid(invalid));
+        }
         let other_parent =
             if outcomes { other_parents(change.set.configuration(), after) } else { Violations::default() };
         match compile(change.set.configuration(), after) {
@@ -109,6 +116,17 @@ impl Rules {
         let many = format!("all rules together may have at most {MAX_PATTERNS} criteria with MATCHES");
         Err(Error::Invalid(Violations::one(field, many)))
     }
+}
+
+/// What is wrong with the values that a rule gives to custom fields.
+fn invalid_values(configuration: &Configuration, values: &[CustomFieldValue]) -> Violations {
+    let mut violations = Violations::default();
+    let path = "rule.outcomes.custom_fields";
+    custom_field::check(&configuration.custom_fields(), Some(&[]), values, path, &mut violations);
+    for (index, _) in values.iter().enumerate().filter(|(_, value)| custom_field::is_empty(value)) {
+        violations.add(format!("{path}[{index}]"), "must have a value: no outcome empties a field");
+    }
+    violations
 }
 
 /// The categories that the rule gives below another parent than the category above them.

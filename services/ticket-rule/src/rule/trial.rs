@@ -37,7 +37,7 @@ pub(super) async fn evaluate(service: &TicketRule, request: EvaluateRulesRequest
     if at > now {
         draft.problems.invalid("logged_time", "must not be in the future");
     }
-    let (mut ticket, facts, mut known) = draft.complete(set.configuration())?;
+    let (mut ticket, facts, mut known) = draft.complete(set.configuration(), false)?;
     let mut connection = service.service.pool().acquire().await.map_err(Error::from)?;
     give_team(&mut connection, set.configuration(), &mut ticket, &mut known).await?;
     ticket.logged_time = Some(timestamp(at));
@@ -101,6 +101,7 @@ fn ticket(draft: TicketDraft) -> Ticket {
         category_2_id: draft.category_2_id,
         category_3_id: draft.category_3_id,
         category_4_id: draft.category_4_id,
+        custom_fields: draft.custom_fields,
         ..Ticket::default()
     }
 }

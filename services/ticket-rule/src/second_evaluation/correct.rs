@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use concierge_model::custom_field;
 use concierge_proto::Record as _;
-use concierge_proto::common::criterion_value;
+use concierge_proto::common::{CustomFieldValue, criterion_value};
 use concierge_proto::ticket_rule::{StatusCategory, Ticket};
 use concierge_runtime::{Error, Tx};
 use uuid::Uuid;
@@ -138,6 +139,7 @@ async fn again(
         actor: &actor,
         at: tx.now,
         imported: false,
+        absorbs: false,
     };
     tx.store_told::<Tickets, _>(Some(&before), &mut after, |stored| telling.event(stored)).await?;
     done(tx, first.id, Some(after.version())).await?;
@@ -192,6 +194,20 @@ impl Both<'_> {
         tags.filter(|tag| self.first.ticket.tags.iter().all(|before| before != tag)).collect()
     }
 
+    /// Gives the custom fields that one of them set the values that the second left.
+    fn correct_values(&self, after: &mut Ticket) {
+        let first = self.first.outcome.matches.iter().flat_map(|matched| &matched.changes);
+        let first = first.filter_map(|change| change.field.strip_prefix("ticket.custom."));
+        let keys: BTreeSet<&str> = first.chain(self.second.gave.custom_fields.iter().map(String::as_str)).collect();
+        let second = &self.second.ticket.custom_fields;
+        let value = |key: &str| {
+            let left = second.iter().find(|value| value.key == key).cloned();
+            left.unwrap_or_else(|| CustomFieldValue { key: key.to_owned(), kind: None })
+        };
+        let kept = std::mem::replace(&mut after.custom_fields, keys.into_iter().map(value).collect());
+        custom_field::merge(&kept, &mut after.custom_fields);
+    }
+
     /// The ticket with what the second evaluation did, where the first one was the last to write: what both did stays,
     /// what only the first did is taken back, what only the second did is done.
     fn corrected(
@@ -232,6 +248,9 @@ impl Both<'_> {
         }
         if path::of(before) != path::of(&after) {
             path::prune(configuration, &mut after);
+        }
+        if !written.contains("custom_fields") {
+            self.correct_values(&mut after);
         }
         if !written.contains("tags") {
             let (first, second) = (self.first_tags(), &self.second.gave.tags);

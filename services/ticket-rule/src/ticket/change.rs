@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use concierge_criteria::FieldSet;
+use concierge_model::custom_field;
 use concierge_proto::record::{datetime, timestamp};
 use concierge_proto::ticket_rule::{StatusCategory, Ticket, TicketAction, TicketActionVisibility};
 use concierge_proto::{CallerKind, Fields as _};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use super::draft;
 use super::event::named;
 use super::log::{cut, external_id_taken, not_for_users, require_import};
+use super::merge::refuse_merged;
 use super::problems::{Problems, newly_named};
 use super::reach::Reach;
 use super::step::{Step, Stepped};
@@ -123,6 +125,7 @@ impl Change {
             // Told before all else: what was done is done, whatever became of the ticket since.
             return Err(external_id_taken(tx, "ticket_action.external_id", Some(id)));
         }
+        refuse_merged(tx, &before).await?;
         let was_closed = before.status_category() == StatusCategory::Closed;
         if was_closed && !wanted.may_touch_closed(set.configuration(), tx.call.kind()) {
             return Err(crate::Error::TicketClosed { id: before.id.clone(), number: before.number }.into());
@@ -173,7 +176,7 @@ impl Change {
         let closed = after.status_category() == StatusCategory::Closed;
         let source_id = (after.external_source.clone(), after.external_id.clone());
         let step = Step {
-            occasion: (!closed).then_some(Occasion::Updated { changed }),
+            occasion: (!closed).then_some(Occasion::Updated { changed: evaluation::names(&set, &changed) }),
             facts: facts.filter(|_| runs),
             before: Some(before),
             ticket: after,
@@ -181,6 +184,7 @@ impl Change {
             known: prepared.known,
             moment,
             imported,
+            absorbs: false,
         };
         match service.carry_out(tx, &set, step).await {
             Err(Error::Constraint { name }) if name == store::EXTERNAL_ID => {
@@ -241,6 +245,11 @@ impl Wanted {
         let mut problems = Problems::of(if matches!(self.edit, Edit::Close(_)) { "" } else { "ticket" });
         problems.configuration(set.configuration(), Some(before), after);
         problems.directory(known, Some(before), after);
+        if let Edit::Fields(new, paths) = &self.edit
+            && paths.iter().any(|path| path == "custom_fields")
+        {
+            problems.custom_fields(set.configuration(), Some(&before.custom_fields), &new.custom_fields);
+        }
         if after.status_id.is_empty() {
             problems.invalid("status_id", "must not be emptied: a ticket always has a status");
         }
@@ -274,9 +283,11 @@ impl Edit {
     fn apply(&self, configuration: &Configuration, ticket: &mut Ticket) {
         match self {
             Self::Fields(new, paths) => {
+                let values = ticket.custom_fields.clone();
                 for index in paths.iter().filter_map(|path| Ticket::index_of(path)) {
                     ticket.set_value(index, new.value(index));
                 }
+                custom_field::merge(&values, &mut ticket.custom_fields);
                 path::fill(configuration, path::of_mut(ticket));
             }
             Self::Close(status) if status.is_empty() => {
@@ -323,6 +334,7 @@ fn complete_action(tx: &Tx, ticket: &Ticket, wanted: TicketAction) -> TicketActi
         action_time: Some(timestamp(action_time(&wanted, tx.now))),
         id: tx.new_id().to_string(),
         ticket_id: ticket.id.clone(),
+        original_ticket_id: String::new(),
         text: wanted.text,
         visibility: wanted.visibility,
         author_kind: wanted.author_kind,

@@ -1,5 +1,6 @@
 //! A ticket as it would be logged: its requester made whole, its defaults filled in, its references checked.
 
+use concierge_model::custom_field;
 use concierge_proto::ticket_rule::{StatusCategory, Ticket, TicketTypeUse};
 use concierge_proto::{Fields as _, Value};
 use concierge_runtime::Error;
@@ -51,8 +52,16 @@ impl TicketRule {
 }
 
 impl Draft {
-    /// Fills in the defaults of the configuration, and tells every problem.
-    pub(crate) fn complete(mut self, configuration: &Configuration) -> Result<(Ticket, Facts, Known), Error> {
+    /// Fills in the defaults of the configuration, and tells every problem; `all` where the required custom fields must
+    /// be among those given.
+    pub(crate) fn complete(
+        mut self,
+        configuration: &Configuration,
+        all: bool,
+    ) -> Result<(Ticket, Facts, Known), Error> {
+        let before: Option<&[_]> = if all { None } else { Some(&[]) };
+        self.problems.custom_fields(configuration, before, &self.ticket.custom_fields);
+        custom_field::merge(&[], &mut self.ticket.custom_fields);
         path::fill(configuration, path::of_mut(&mut self.ticket));
         self.problems.configuration(configuration, None, &self.ticket);
         self.problems.directory(&self.known, None, &self.ticket);

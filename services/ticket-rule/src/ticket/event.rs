@@ -28,6 +28,8 @@ pub(crate) struct Telling<'a> {
     pub(crate) at: DateTime<Utc>,
     /// True when the caller said when.
     pub(crate) imported: bool,
+    /// True when others are merged into it.
+    pub(crate) absorbs: bool,
 }
 
 impl Telling<'_> {
@@ -37,7 +39,7 @@ impl Telling<'_> {
         let first = kinds.first().copied().unwrap_or(TicketEventKind::RulesMatched);
         let name = first.as_str_name().trim_start_matches("TICKET_EVENT_KIND_").to_lowercase();
         let changed = self.before.map(|before| evaluation::changed(self.set, before, after, None, self.at));
-        let mut changed_fields = changed.as_ref().map(evaluation::names).unwrap_or_default();
+        let mut changed_fields = changed.map(|changed| evaluation::names(self.set, &changed)).unwrap_or_default();
         changed_fields.retain(|name| name.starts_with("ticket."));
         let event = TicketEvent {
             kinds: kinds.into_iter().map(i32::from).collect(),
@@ -62,6 +64,7 @@ impl Telling<'_> {
         let closed = |ticket: &Ticket| ticket.status_category() == StatusCategory::Closed;
         let was_closed = self.before.is_some_and(closed);
         let closes = closed(after) && !was_closed;
+        let merged = self.before.is_some_and(|before| before.merged_into_id != after.merged_into_id);
         let happened = [
             (TicketEventKind::Logged, self.before.is_none()),
             (TicketEventKind::Closed, closes),
@@ -69,6 +72,7 @@ impl Telling<'_> {
             (TicketEventKind::ActionAdded, self.action.is_some()),
             (TicketEventKind::Updated, self.before.is_some_and(|before| is_updated(before, after, closes))),
             (TicketEventKind::Reevaluated, self.again),
+            (TicketEventKind::Merged, self.absorbs || merged),
         ];
         let mut kinds: Vec<TicketEventKind> =
             happened.into_iter().filter_map(|(kind, so)| so.then_some(kind)).collect();

@@ -126,7 +126,7 @@ fn keep_within(portal: &Portal, draft: &mut Draft) {
 async fn store(service: &TicketRule, tx: &mut Tx, draft: Draft) -> Result<LogTicketResponse, Error> {
     let (revision, number, taken) = store::begin(tx, &draft.ticket).await?;
     let set = service.rule_sets.at(tx.conn().await?, revision).await?;
-    let (mut ticket, facts, mut known) = draft.complete(set.configuration())?;
+    let (mut ticket, facts, mut known) = draft.complete(set.configuration(), tx.call.kind() != CallerKind::User)?;
     if let Some(id) = taken {
         return Err(external_id_taken(tx, "ticket.external_id", Some(id)));
     }
@@ -151,6 +151,7 @@ async fn store(service: &TicketRule, tx: &mut Tx, draft: Draft) -> Result<LogTic
         known,
         moment,
         imported: given.is_some(),
+        absorbs: false,
         ticket,
     };
     let (source, external_id) = (step.ticket.external_source.clone(), step.ticket.external_id.clone());

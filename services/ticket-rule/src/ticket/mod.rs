@@ -5,6 +5,7 @@ mod count;
 mod draft;
 mod event;
 mod log;
+mod merge;
 mod problems;
 mod reach;
 mod step;
@@ -15,8 +16,8 @@ use concierge_proto::ticket_rule::ticket_service_server::TicketService;
 use concierge_proto::ticket_rule::{
     AddTicketActionRequest, AddTicketActionResponse, CloseTicketRequest, CloseTicketResponse, CountOpenTicketsRequest,
     CountOpenTicketsResponse, GetTicketRequest, GetTicketResponse, ListTicketActionsRequest, ListTicketActionsResponse,
-    ListTicketsRequest, ListTicketsResponse, LogTicketRequest, LogTicketResponse, TicketActionVisibility,
-    TicketTypeUse, UpdateTicketRequest, UpdateTicketResponse,
+    ListTicketsRequest, ListTicketsResponse, LogTicketRequest, LogTicketResponse, MergeTicketsRequest,
+    MergeTicketsResponse, TicketActionVisibility, TicketTypeUse, UpdateTicketRequest, UpdateTicketResponse,
 };
 use concierge_proto::{CallerKind, Value};
 use concierge_runtime::resource::Only;
@@ -29,6 +30,7 @@ pub(crate) use change::held_before_response;
 use change::{Change, Edit, Wanted};
 pub(crate) use draft::give_team;
 pub(crate) use event::{Telling, named};
+pub(crate) use merge::refuse_merged;
 pub(crate) use step::{Step, Stepped};
 pub use store::{TicketActions, Tickets};
 pub(crate) use times::{Moment, settle};
@@ -132,6 +134,13 @@ impl TicketService for TicketRule {
 
     async fn count_open_tickets(&self, request: Request<CountOpenTicketsRequest>) -> Answer<CountOpenTicketsResponse> {
         Ok(reply(count::count(self.service.pool(), request.get_ref()).await?))
+    }
+
+    async fn merge_tickets(&self, request: Request<MergeTicketsRequest>) -> Answer<MergeTicketsResponse> {
+        let service = self.clone();
+        self.service
+            .write(request, |tx, request| Box::pin(async move { merge::merge(&service, tx, request).await }))
+            .await
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is wrong with what a caller wants of a ticket: everything at once, by reason.
 
+use concierge_model::custom_field;
 use concierge_proto::Violations;
+use concierge_proto::common::CustomFieldValue;
 use concierge_proto::error::Reason;
 use concierge_proto::ticket_rule::{Category, Ticket};
 use concierge_runtime::Error;
@@ -109,6 +111,17 @@ impl Problems {
             );
             self.other_parent.add(self.place(path::COLUMNS[level]), why);
         }
+    }
+
+    /// Checks the values that were sent for custom fields; `before` is `None` where the required ones must be among them.
+    pub(crate) fn custom_fields(
+        &mut self,
+        configuration: &Configuration,
+        before: Option<&[CustomFieldValue]>,
+        sent: &[CustomFieldValue],
+    ) {
+        let path = self.place("custom_fields");
+        custom_field::check(&configuration.custom_fields(), before, sent, &path, &mut self.invalid);
     }
 
     /// Checks the team, the agent and the followers that the ticket newly names.

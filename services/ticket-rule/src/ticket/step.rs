@@ -37,6 +37,8 @@ pub(crate) struct Step {
     pub(crate) moment: Moment,
     /// True when the caller said when.
     pub(crate) imported: bool,
+    /// True when others are merged into it: that is told, also where no field of it changes.
+    pub(crate) absorbs: bool,
 }
 
 /// A change carried out.
@@ -58,7 +60,7 @@ impl TicketRule {
     /// Round trips: the ticket with its history and event; the evaluation with its facts, and that it was made on stale
     /// ones; one for names not known yet; one for an action.
     pub(crate) async fn carry_out(&self, tx: &mut Tx, set: &Arc<RuleSet>, step: Step) -> Result<Stepped, Error> {
-        let Step { before, ticket: wanted, mut action, occasion, facts, mut known, moment, imported } = step;
+        let Step { before, ticket: wanted, mut action, occasion, facts, mut known, moment, imported, absorbs } = step;
         let id = tx.new_id();
         let facts_known = facts.as_ref().map(|facts| &facts.known);
         let stale = facts.as_ref().is_some_and(|facts| facts.stale);
@@ -108,7 +110,8 @@ impl TicketRule {
         }
 
         let matched = summary.as_ref().is_some_and(|summary| !summary.matches.is_empty());
-        let untouched = before.as_ref().filter(|_| !matched && action.is_none()).filter(|b| is_as(b, &ticket)).cloned();
+        let untouched =
+            before.as_ref().filter(|_| !matched && !absorbs && action.is_none()).filter(|b| is_as(b, &ticket)).cloned();
         if let (Some(input), Some(evaluated)) = (&input, &evaluated) {
             let version = before.as_ref().map_or(0, Record::version) + i64::from(untouched.is_none());
             let awaits = stale.then_some(version);
@@ -128,6 +131,7 @@ impl TicketRule {
             actor: &actor,
             at: moment.at,
             imported,
+            absorbs,
         };
         tx.store_told::<Tickets, _>(before.as_ref(), &mut ticket, |stored| telling.event(stored)).await?;
         if let Some(action) = &action {

@@ -80,7 +80,7 @@ pub(crate) async fn keep_response_held(tx: &mut Tx, id: &str, held: TimeDelta) -
     Ok(())
 }
 
-/// The action of a ticket with an external id. One round trip, none without an external id.
+/// The action that was added to a ticket with an external id, wherever it is now. One round trip, none without an external id.
 pub(super) async fn action_by_external_id(
     tx: &mut Tx,
     ticket_id: &str,
@@ -92,7 +92,8 @@ pub(super) async fn action_by_external_id(
     let ticket: Uuid = ticket_id.parse().map_err(Error::internal)?;
     let id = sqlx::query_scalar(
         "select id from ticket_actions
-         where ticket_id = $1 and external_source = $2 and external_id = $3 and external_id <> ''",
+         where coalesce(original_ticket_id, ticket_id) = $1 and external_source = $2 and external_id = $3
+           and external_id <> ''",
     )
     .bind(ticket)
     .bind(&action.external_source)
@@ -126,4 +127,40 @@ pub(super) async fn insert_action(tx: &mut Tx, action: &TicketAction) -> Result<
     .execute(tx.conn().await?)
     .await?;
     Ok(())
+}
+
+/// Keeps other merges waiting until the end of the transaction; answers with the tickets that were merged into these
+/// before. Two round trips.
+pub(super) async fn lock_merges(tx: &mut Tx, ids: &[String]) -> Result<Vec<String>, Error> {
+    sqlx::query("select pg_advisory_xact_lock(merge_lock())").execute(tx.conn().await?).await?;
+    // A statement of its own: it sees what the holder before committed.
+    let ids = uuids(ids.iter())?;
+    let merged: Vec<Uuid> = sqlx::query_scalar("select id from tickets where merged_into_id = any($1) order by id")
+        .bind(ids)
+        .fetch_all(tx.conn().await?)
+        .await?;
+    Ok(merged.iter().map(Uuid::to_string).collect())
+}
+
+/// Makes the actions of tickets those of another one; the rows of all of them are locked. One round trip.
+pub(super) async fn move_actions(tx: &mut Tx, target: &Ticket, sources: &[Ticket]) -> Result<(), Error> {
+    let into: Uuid = target.id.parse().map_err(Error::internal)?;
+    let from = uuids(sources.iter().map(|source| &source.id))?;
+    let now = tx.now;
+    sqlx::query(
+        "update ticket_actions
+         set ticket_id = $1, original_ticket_id = coalesce(original_ticket_id, ticket_id),
+             update_time = $3, version = version + 1
+         where ticket_id = any($2)",
+    )
+    .bind(into)
+    .bind(from)
+    .bind(now)
+    .execute(tx.conn().await?)
+    .await?;
+    Ok(())
+}
+
+fn uuids<'a>(ids: impl Iterator<Item = &'a String>) -> Result<Vec<Uuid>, Error> {
+    ids.map(|id| id.parse().map_err(Error::internal)).collect()
 }

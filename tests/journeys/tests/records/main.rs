@@ -56,6 +56,7 @@ const RECORDS: &[Entry] = &[
     entry("ticket_rule", "Priority", "priorities"),
     entry("ticket_rule", "Calendar", "calendars"),
     entry("ticket_rule", "Category", "categories"),
+    entry("ticket_rule", "TicketField", "ticket_fields"),
     entry("ticket_rule", "Sla", "slas"),
     entry("ticket_rule", "Rule", "rules"),
     Entry {

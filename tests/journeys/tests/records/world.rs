@@ -116,7 +116,7 @@ impl World {
             let key = text(format!("known_{seed}"));
             vec![("entity", Value::EnumNumber(entity)), ("key", key), ("type", Value::EnumNumber(1))]
         };
-        let others: [Known; 22] = [
+        let others: [Known; 23] = [
             ("directory", "Relationship", "relationship", vec![("entity", Value::EnumNumber(1))]),
             ("directory", "Relationship", "relationship of users", vec![("entity", Value::EnumNumber(2))]),
             ("directory", "UserRole", "user_role", none()),
@@ -141,6 +141,7 @@ impl World {
             ("ticket_rule", "Category", "category of level 2", vec![("level", Value::I32(2))]),
             ("ticket_rule", "Category", "category of level 3", vec![("level", Value::I32(3))]),
             ("ticket_rule", "Category", "category of level 4", vec![("level", Value::I32(4))]),
+            ("ticket_rule", "TicketField", "ticket_field", custom_field(0)[1..].to_vec()),
             ("ticket_rule", "Sla", "sla", none()),
             ("ticket_rule", "TicketType", "ticket_type", none()),
             ("ticket_rule", "Rule", "rule", none()),

@@ -122,7 +122,7 @@ impl Reader {
         }
     }
 
-    fn plain(&mut self, node: &Node, path: &Path, field: &str, kind: Kind) -> Option<ValueKind> {
+    pub(super) fn plain(&mut self, node: &Node, path: &Path, field: &str, kind: Kind) -> Option<ValueKind> {
         Some(match kind {
             Kind::Flag => ValueKind::Flag(self.flag(node, path)?),
             Kind::Id => ValueKind::Id(self.reference(node, path, field)?),

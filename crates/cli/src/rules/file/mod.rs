@@ -1,6 +1,7 @@
 //! Rules as a file: YAML, with names where the contract has ids. `docs/rules.md` describes it.
 
 mod criteria;
+mod custom_fields;
 pub(crate) mod node;
 mod read;
 mod write;

@@ -146,6 +146,7 @@ impl Reader {
             "team",
             "agent",
             "add_tags",
+            "custom_fields",
             "popup_html",
         ];
         self.map(node, path, KEYS);
@@ -166,6 +167,7 @@ impl Reader {
             team_id: id("team"),
             agent_id: id("agent"),
             add_tags: Vec::new(),
+            custom_fields: Vec::new(),
             popup_html: String::new(),
         };
         if let Some(tags) = node.get("add_tags") {
@@ -173,6 +175,9 @@ impl Reader {
             for (index, tag) in self.list(tags, &path).iter().enumerate() {
                 outcomes.add_tags.extend(self.text(tag, &path.part(&format!("[{index}]"))));
             }
+        }
+        if let Some(values) = node.get("custom_fields") {
+            outcomes.custom_fields = self.custom_fields(values, &path.part("custom_fields"));
         }
         outcomes.popup_html = self.text_at(node, path, "popup_html").unwrap_or_default();
         outcomes

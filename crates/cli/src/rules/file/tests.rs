@@ -3,7 +3,10 @@
 use concierge_criteria::FieldType;
 use concierge_model::criteria::rule_schema;
 use concierge_proto::common::criterion_value::Kind as ValueKind;
-use concierge_proto::common::{CriteriaGroup, Criterion, CriterionValue, GroupKind, Operator};
+use concierge_proto::common::custom_field_value::Kind as Of;
+use concierge_proto::common::{
+    CriteriaGroup, Criterion, CriterionValue, CustomFieldChoices, CustomFieldValue, GroupKind, Operator,
+};
 use concierge_proto::ticket_rule::rule_reference::Handle;
 use concierge_proto::ticket_rule::{Rule, RuleAppliesTo, RuleExternalId, RuleOutcomes, RuleReference};
 use proptest::prelude::*;
@@ -99,22 +102,38 @@ fn group() -> impl Strategy<Value = CriteriaGroup> {
     })
 }
 
+fn custom_field() -> impl Strategy<Value = CustomFieldValue> {
+    let kind = prop_oneof![
+        text().prop_map(Of::Text),
+        any::<i64>().prop_map(Of::Number),
+        any::<bool>().prop_map(Of::Flag),
+        (0..4_000_000_000i64).prop_map(|seconds| Of::Time(prost_types::Timestamp { seconds, nanos: 0 })),
+        "[A-Z]{1,9}".prop_map(Of::Choice),
+        prop::collection::vec("[A-Z]{1,9}", 0..3).prop_map(|names| Of::Choices(CustomFieldChoices { names })),
+    ];
+    ("[a-z]{1,9}", prop::option::of(kind)).prop_map(|(key, kind)| CustomFieldValue { key, kind })
+}
+
 fn outcomes() -> impl Strategy<Value = RuleOutcomes> {
     let maybe = || prop_oneof![Just(String::new()), id()];
     let ids = (maybe(), maybe(), maybe(), maybe(), maybe(), maybe(), maybe(), maybe());
-    (ids, prop::collection::vec(line(), 0..3), text()).prop_map(|(ids, add_tags, popup_html)| RuleOutcomes {
-        type_id: ids.0,
-        status_id: ids.1,
-        priority_id: ids.2,
-        sla_id: ids.3,
-        team_id: ids.4,
-        agent_id: ids.5,
-        category_1_id: ids.6,
-        category_2_id: ids.7,
-        category_3_id: String::new(),
-        category_4_id: String::new(),
-        add_tags,
-        popup_html,
+    let values = prop::collection::vec(custom_field(), 0..3);
+    (ids, prop::collection::vec(line(), 0..3), values, text()).prop_map(|(ids, add_tags, custom_fields, popup_html)| {
+        RuleOutcomes {
+            custom_fields,
+            type_id: ids.0,
+            status_id: ids.1,
+            priority_id: ids.2,
+            sla_id: ids.3,
+            team_id: ids.4,
+            agent_id: ids.5,
+            category_1_id: ids.6,
+            category_2_id: ids.7,
+            category_3_id: String::new(),
+            category_4_id: String::new(),
+            add_tags,
+            popup_html,
+        }
     })
 }
 

@@ -8,6 +8,7 @@ use concierge_proto::record::datetime;
 use concierge_proto::ticket_rule::rule_reference::Handle;
 use concierge_proto::ticket_rule::{Rule, RuleAppliesTo, RuleExternalId, RuleOutcomes};
 
+use super::custom_fields::written;
 use super::node::{Node, Value};
 use super::{APPLIES_TO, Kind, OPERATOR, RuleFile, expected, word};
 
@@ -152,6 +153,7 @@ fn outcomes_value(outcomes: &RuleOutcomes, handles: &Handles<'_>) -> Vec<(String
         team_id,
         agent_id,
         add_tags,
+        custom_fields,
         popup_html,
     } = outcomes;
     let mut entries = Entries::default();
@@ -173,6 +175,9 @@ fn outcomes_value(outcomes: &RuleOutcomes, handles: &Handles<'_>) -> Vec<(String
     }
     if !add_tags.is_empty() {
         entries.put("add_tags", list(add_tags.iter().map(|tag| text(tag))));
+    }
+    if !custom_fields.is_empty() {
+        entries.put("custom_fields", list(custom_fields.iter().map(written)));
     }
     entries.put_text("popup_html", popup_html);
     entries.0
@@ -198,6 +203,6 @@ fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-fn list(values: impl Iterator<Item = Value>) -> Value {
+pub(super) fn list(values: impl Iterator<Item = Value>) -> Value {
     Value::List(values.map(Node::new).collect())
 }
