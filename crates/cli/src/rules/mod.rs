@@ -6,6 +6,7 @@ mod export;
 mod file;
 mod list;
 mod plan;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ const EXAMPLES: &str = "Examples:
   concierge rules list                 the rules in the order in which they run
   concierge rules export > rules.yaml  all of them as a file, to be changed
   concierge rules plan rules.yaml      what the file would change
+  concierge rules simulate rules.yaml  what it would have done to past tickets
   concierge rules apply rules.yaml     make the rules what the file says";
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +35,8 @@ enum Command {
     Export(export::Export),
     /// Show what a file would change.
     Plan(plan::Plan),
+    /// Show what a file would have done to past tickets.
+    Simulate(simulate::Simulate),
     /// Make the rules what a file says.
     Apply(plan::Apply),
 }
@@ -45,6 +49,7 @@ impl Rules {
                 Command::List(list) => list.run().await,
                 Command::Export(export) => export.run().await,
                 Command::Plan(plan) => plan.run().await,
+                Command::Simulate(simulate) => simulate.run().await,
                 Command::Apply(apply) => apply.run().await,
             }
         })

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
-use concierge_proto::ticket_rule::{ImportRulesRequest, ImportRulesResponse};
+use concierge_proto::ticket_rule::{ImportRulesRequest, ImportRulesResponse, Rule, RuleFileChangeKind, RuleSetChange};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
@@ -19,7 +19,7 @@ use super::file::{Places, RuleFile};
 use crate::client::{Api, explain, request_id};
 
 /// What a script can tell from the exit status, beside success and failure.
-const DIFFERS: u8 = 3;
+pub(crate) const DIFFERS: u8 = 3;
 
 /// Show what a file would change. Exit status 0: nothing; 3: something; 1: the file is wrong, or no answer came.
 #[derive(Args, Debug)]
@@ -132,6 +132,24 @@ impl Wanted {
             bail!("somebody else changes the rules at this moment: try again");
         }
         Ok(Difference::new(&current, &self.file, told))
+    }
+
+    /// What it would change, for SimulateRules.
+    pub(crate) async fn change(&self, client: &mut RuleServiceClient<Api>) -> anyhow::Result<RuleSetChange> {
+        let told = self.import(client, 0, true).await?;
+        let mut change = RuleSetChange { references: self.file.references.clone(), ..RuleSetChange::default() };
+        for line in told.changes {
+            let kind = line.kind();
+            match line.index.and_then(|index| self.file.rules.get(usize::try_from(index).ok()?)) {
+                // One that is added gets its id when it is.
+                Some(rule) if kind == RuleFileChangeKind::Added => {
+                    change.rules.push(Rule { id: String::new(), ..rule.clone() });
+                }
+                Some(rule) => change.rules.push(Rule { id: line.rule_id, ..rule.clone() }),
+                None => change.removed_rule_ids.push(line.rule_id),
+            }
+        }
+        Ok(change)
     }
 
     async fn import(

@@ -18,7 +18,7 @@ const MOST_LESSENED: usize = 64;
 
 /// Two rule sets with one configuration, and the space that comparing them takes.
 #[derive(Debug)]
-pub(crate) struct Pair {
+pub struct Pair {
     now: Arc<RuleSet>,
     then: Arc<RuleSet>,
     /// Both without teams and agents that were gone.
@@ -28,23 +28,25 @@ pub(crate) struct Pair {
 
 /// What comes out differently.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Difference {
+pub struct Difference {
     /// What differs of the ticket after the rules.
-    pub(crate) changes: Vec<FieldChange>,
-    /// The rules that match only in the second set, only in the first, and are undecided only in the second.
-    pub(crate) newly_matched: Vec<Uuid>,
-    pub(crate) no_longer_matched: Vec<Uuid>,
-    pub(crate) newly_undecided: Vec<Uuid>,
+    pub changes: Vec<FieldChange>,
+    /// The rules that match only in the second set.
+    pub newly_matched: Vec<Uuid>,
+    /// The rules that match only in the first.
+    pub no_longer_matched: Vec<Uuid>,
+    /// The rules that are left undecided only in the second.
+    pub newly_undecided: Vec<Uuid>,
 }
 
 impl Pair {
     /// Compares what is with what would be then.
-    pub(crate) fn new(now: Arc<RuleSet>, then: Arc<RuleSet>) -> Self {
+    pub fn new(now: Arc<RuleSet>, then: Arc<RuleSet>) -> Self {
         Self { now, then, lessened: HashMap::new(), scratch: Default::default() }
     }
 
     /// What comes out differently of an input; `None` when nothing does.
-    pub(crate) fn differ(&mut self, input: &Input<'_>) -> Option<Difference> {
+    pub fn differ(&mut self, input: &Input<'_>) -> Option<Difference> {
         let (now, then) = self.sets(&input.withheld);
         let prepared = prepare(&now, input);
         let (mut one, mut other) = (prepared.record.clone(), prepared.record);

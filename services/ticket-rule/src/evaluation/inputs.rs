@@ -23,11 +23,13 @@ const MOST_FACTS: usize = 10_000;
 
 /// An input as it was stored.
 #[derive(Debug)]
-pub(crate) struct StoredInput {
+pub struct StoredInput {
     /// The evaluation that it was for.
-    pub(crate) id: Uuid,
-    pub(crate) time: DateTime<Utc>,
-    pub(crate) ticket: Ticket,
+    pub id: Uuid,
+    /// The time that the rules saw as now.
+    pub time: DateTime<Utc>,
+    /// The ticket that they began with.
+    pub ticket: Ticket,
     before: Option<Ticket>,
     action: Option<TicketAction>,
     facts: Option<Arc<RequesterFacts>>,
@@ -37,7 +39,7 @@ pub(crate) struct StoredInput {
 
 impl StoredInput {
     /// What the rules were asked, to ask it again.
-    pub(crate) fn input(&self) -> Input<'_> {
+    pub fn input(&self) -> Input<'_> {
         Input {
             ticket: &self.ticket,
             before: self.before.as_ref(),
@@ -52,7 +54,7 @@ impl StoredInput {
 
 /// Reads the inputs of evaluations that count (of one that was made again, only the later), the newest first.
 #[derive(Debug)]
-pub(crate) struct Inputs {
+pub struct Inputs {
     pool: PgPool,
     /// Of which tickets; all without.
     filter: Option<Expr>,
@@ -65,12 +67,12 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// The newest `most` inputs of tickets that a filter over their columns finds; nothing is read yet.
-    pub(crate) fn new(pool: PgPool, filter: Option<Expr>, most: i64) -> Self {
+    pub fn new(pool: PgPool, filter: Option<Expr>, most: i64) -> Self {
         Self { pool, filter, left: most, before: Uuid::max(), facts: HashMap::new() }
     }
 
     /// How many there are to come. One round trip.
-    pub(crate) async fn count(&self) -> Result<i64, Error> {
+    pub async fn count(&self) -> Result<i64, Error> {
         let mut sql = QueryBuilder::<Postgres>::new("select count(*) from (select 1 from evaluations e where ");
         self.push_which(&mut sql);
         sql.push(" limit ").push_bind(self.left).push(") counted");
@@ -78,7 +80,7 @@ impl Inputs {
     }
 
     /// The next inputs; none when there are no more. One round trip, and one for facts that are not in memory.
-    pub(crate) async fn next(&mut self) -> Result<Vec<StoredInput>, Error> {
+    pub async fn next(&mut self) -> Result<Vec<StoredInput>, Error> {
         let mut sql = QueryBuilder::<Postgres>::new(
             "select id, occasion, time, ticket, before, action, changed_fields, rule_ids, withheld, facts_hash from (
                  select *, sum(bytes) over (order by id desc) - bytes as bytes_before from (

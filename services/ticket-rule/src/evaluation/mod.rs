@@ -19,10 +19,10 @@ use chrono::{DateTime, Utc};
 use concierge_criteria::FieldSet;
 use concierge_proto::ticket_rule::{EvaluationSummary, Ticket, TicketAction};
 
-pub(crate) use compare::{Difference, Pair};
+pub use compare::{Difference, Pair};
 pub use configuration::Configuration;
 pub(crate) use given::{evaluate_given, is_gone};
-pub(crate) use inputs::{Inputs, StoredInput};
+pub use inputs::{Inputs, StoredInput};
 pub(crate) use rule::compile;
 pub use rule_set::RuleSet;
 pub use rule_sets::RuleSets;

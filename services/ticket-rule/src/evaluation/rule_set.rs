@@ -171,8 +171,8 @@ impl RuleSet {
     }
 
     /// The set with these rules in place of those with their ids, or added, and without those removed. The
-    /// rules must be such as [`compile`] takes.
-    pub(crate) fn changed(&self, rules: Vec<Rule>, removed: &[Uuid]) -> RuleSet {
+    /// rules must be such as would be stored.
+    pub fn changed(&self, rules: Vec<Rule>, removed: &[Uuid]) -> RuleSet {
         let mut next = self.clone();
         let mut changed: HashSet<Uuid> = removed.iter().copied().collect();
         for id in removed {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use concierge_criteria::MAX_PATTERNS;
-use concierge_proto::error::Reason;
+use concierge_proto::Violations;
 use concierge_proto::record::timestamp;
 use concierge_proto::ticket_rule::{Rule, RuleSetChange};
-use concierge_proto::{Fields as _, Record as _, Violations};
 use concierge_runtime::Error;
 use uuid::Uuid;
 
+use super::import::{self, Prepared};
 use super::{Rules, order};
 use crate::TicketRule;
 use crate::configure::{Change, Configured as _};
@@ -31,61 +31,58 @@ impl ChangedSet {
 }
 
 impl TicketRule {
-    /// What the set would be with a change, or everything that is wrong with the change. `path` is the field of the
-    /// request that holds it. At most one call of directory and one round trip.
+    /// What the set would be with a change, or everything that is wrong with the change; `path` is the field of the
+    /// request that holds it. Round trips: those of [`import::prepare`].
     pub(crate) async fn changed_set(
         &self,
         set: &RuleSet,
         change: &RuleSetChange,
         path: &str,
     ) -> Result<ChangedSet, Error> {
-        let known = self.known_to_rules(&change.rules).await?;
-        let mut wrong = Wrong::default();
+        let Prepared { rules: given, known, mut problems, .. } =
+            import::prepare(self, &change.rules, &change.references).await?;
         let mut rules: HashMap<Uuid, Rule> = HashMap::new();
         let mut added = HashMap::new();
         let now = self.service.clock().now();
-        for (index, rule) in change.rules.iter().enumerate() {
-            let place = format!("rules[{index}]");
-            let mut rule = rule.clone();
-            rule.apply_defaults();
+        for (index, mut rule) in given.into_iter().enumerate() {
             let mut before = None;
             let id = match rule.id.parse::<Uuid>() {
                 Ok(id) => {
                     before = set.rule(id);
                     if before.is_none() {
-                        wrong.absent(format!("{path}.{place}.id"), &rule.id);
+                        problems.no_rule(format!("rules[{index}].id"), &rule.id);
                     }
                     id
                 }
                 Err(_) => {
                     let id = self.service.clock().new_id();
-                    added.insert(id, place.clone());
+                    added.insert(id, format!("rules[{index}]"));
                     id
                 }
             };
             rule.id = id.to_string();
             rule.create_time = before.and_then(|live| live.create_time).or(Some(timestamp(now)));
             if let Err(error) = Rules::admit(&Change { set, known: &known }, before, &rule) {
-                wrong.refused(error, &format!("{path}.{place}"))?;
+                problems.of_rule(index, error);
             }
             if rules.insert(id, rule).is_some() {
-                wrong.invalid(format!("{path}.{place}.id"), "must not be that of a rule before it");
+                problems.invalid(format!("rules[{index}].id"), "must not be that of a rule before it");
             }
         }
-        let live = |field: &str, ids: &[String], wrong: &mut Wrong| -> Vec<Uuid> {
+        let mut live = |field: &str, ids: &[String]| -> Vec<Uuid> {
             let mut found = Vec::with_capacity(ids.len());
             for (index, text) in ids.iter().enumerate() {
                 match text.parse().ok().filter(|id| set.rule(*id).is_some()) {
                     Some(id) => found.push(id),
-                    None => wrong.absent(format!("{path}.{field}[{index}]"), text),
+                    None => problems.no_rule(format!("{field}[{index}]"), text),
                 }
             }
             found
         };
-        let removed = live("removed_rule_ids", &change.removed_rule_ids, &mut wrong);
-        let disabled = live("disabled_rule_ids", &change.disabled_rule_ids, &mut wrong);
-        let ordered = live("ordered_rule_ids", &change.ordered_rule_ids, &mut wrong);
-        wrong.refuse()?;
+        let removed = live("removed_rule_ids", &change.removed_rule_ids);
+        let disabled = live("disabled_rule_ids", &change.disabled_rule_ids);
+        let ordered = live("ordered_rule_ids", &change.ordered_rule_ids);
+        problems.within(path).result()?;
 
         let mut changed = |id: Uuid, edit: &dyn Fn(&mut Rule)| {
             if let Some(rule) = set.rule(id) {
@@ -108,48 +105,5 @@ impl TicketRule {
             return Err(Error::Invalid(Violations::one(path, many)));
         }
         Ok(ChangedSet { set, added })
-    }
-}
-
-/// Everything that is wrong with a change, for the first reason found.
-#[derive(Debug, Default)]
-struct Wrong {
-    reason: Option<Reason>,
-    violations: Violations,
-}
-
-impl Wrong {
-    fn invalid(&mut self, field: String, description: &str) {
-        self.violations.add(field, description);
-    }
-
-    fn absent(&mut self, field: String, id: &str) {
-        self.reason.get_or_insert(Reason::ReferenceNotFound);
-        self.violations.add(field, format!("there is no live {} {id}", Rule::TYPE));
-    }
-
-    /// Takes over what is wrong with a rule, at its place in the change.
-    fn refused(&mut self, error: Error, place: &str) -> Result<(), Error> {
-        let violations = match error {
-            Error::Invalid(violations) => violations,
-            Error::InvalidBecause { reason, violations } => {
-                self.reason.get_or_insert(reason);
-                violations
-            }
-            other => return Err(other),
-        };
-        for violation in violations.iter() {
-            let field = violation.field.strip_prefix(Rule::TYPE).unwrap_or(&violation.field);
-            self.violations.add(format!("{place}{field}"), violation.description.clone());
-        }
-        Ok(())
-    }
-
-    fn refuse(self) -> Result<(), Error> {
-        match (self.violations.is_empty(), self.reason) {
-            (true, _) => Ok(()),
-            (false, Some(reason)) => Err(Error::InvalidBecause { reason, violations: self.violations }),
-            (false, None) => Err(Error::Invalid(self.violations)),
-        }
     }
 }

@@ -6,6 +6,7 @@ use concierge_proto::record::timestamp;
 use concierge_proto::ticket_rule::rule_reference::Handle;
 use concierge_proto::ticket_rule::{
     ImportRulesRequest, ImportRulesResponse, ResolvedRuleReference, Rule, RuleFileChange, RuleFileChangeKind,
+    RuleReference,
 };
 use concierge_proto::{Fields as _, Record as _, Value};
 use concierge_runtime::{Answer, Call, Error, Tx};
@@ -26,7 +27,8 @@ use crate::facts::references::Known;
 /// ids that no live rule has, one for every thousand rules that differ, three for names and revisions.
 pub(super) async fn import(service: &TicketRule, request: Request<ImportRulesRequest>) -> Answer<ImportRulesResponse> {
     // What is wrong is told later: a repeated request gets its first answer all the same.
-    let prepared = prepare(service, request.get_ref()).await;
+    let ImportRulesRequest { rules, references, .. } = request.get_ref();
+    let prepared = prepare(service, rules, references).await;
     service
         .configure(request, |tx, set, request| {
             Box::pin(async move { Import::new(&set, prepared?).run(tx, &request).await })
@@ -36,17 +38,25 @@ pub(super) async fn import(service: &TicketRule, request: Request<ImportRulesReq
 
 /// The rules of a request, with the ids of this installation.
 #[derive(Default)]
-struct Prepared {
-    rules: Vec<Rule>,
+pub(super) struct Prepared {
+    pub(super) rules: Vec<Rule>,
     references: Vec<ResolvedRuleReference>,
-    known: Known,
-    problems: Problems,
+    /// What directory says of the records that the rules name.
+    pub(super) known: Known,
+    /// What is wrong with rules and references so far.
+    pub(super) problems: Problems,
 }
 
-async fn prepare(service: &TicketRule, request: &ImportRulesRequest) -> Result<Prepared, Error> {
-    let mut prepared = Prepared { rules: request.rules.iter().map(given).collect(), ..Prepared::default() };
-    let mut handles: HashMap<&str, (usize, &Handle)> = HashMap::with_capacity(request.references.len());
-    for (index, reference) in request.references.iter().enumerate() {
+/// Finds what references stand for. Round trips: the newest rule set, those of [`handles::heard_named`], and the records
+/// named.
+pub(super) async fn prepare(
+    service: &TicketRule,
+    rules: &[Rule],
+    references: &[RuleReference],
+) -> Result<Prepared, Error> {
+    let mut prepared = Prepared { rules: rules.iter().map(given).collect(), ..Prepared::default() };
+    let mut handles: HashMap<&str, (usize, &Handle)> = HashMap::with_capacity(references.len());
+    for (index, reference) in references.iter().enumerate() {
         let Some(handle) = &reference.handle else {
             prepared.problems.invalid(format!("references[{index}]"), "must have a name, an email or an external");
             continue;

@@ -25,6 +25,21 @@ impl Problems {
         self.violations.add(placed(index, path), description);
     }
 
+    /// The request names a rule that is not there.
+    pub(super) fn no_rule(&mut self, field: impl Into<String>, id: &str) {
+        self.reason.get_or_insert(Reason::ReferenceNotFound);
+        self.violations.add(field, format!("there is no live {} {id}", Rule::TYPE));
+    }
+
+    /// What is wrong, of a message that stands in this field of the request.
+    pub(super) fn within(self, field: &str) -> Self {
+        let mut violations = Violations::default();
+        for violation in self.violations {
+            violations.add(format!("{field}.{}", violation.field), violation.description);
+        }
+        Self { violations, ..self }
+    }
+
     /// A rule of the request is refused.
     pub(super) fn of_rule(&mut self, index: usize, error: Error) {
         self.take(error, |path| placed(index, path));

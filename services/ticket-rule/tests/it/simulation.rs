@@ -2,10 +2,11 @@
 
 use concierge_proto::common::criterion_value::Kind;
 use concierge_proto::common::{FieldChange, Operator};
+use concierge_proto::ticket_rule::rule_reference::Handle;
 use concierge_proto::ticket_rule::rule_service_client::RuleServiceClient;
 use concierge_proto::ticket_rule::{
-    GetRuleRequest, Rule, RuleOutcomes, RuleSetChange, SimulateRulesRequest, SimulateRulesResponse, SimulatedRule,
-    SimulationResult, Ticket,
+    GetRuleRequest, Rule, RuleOutcomes, RuleReference, RuleSetChange, SimulateRulesRequest, SimulateRulesResponse,
+    SimulatedRule, SimulationResult, Ticket,
 };
 use concierge_testkit::Who;
 use tonic::Code;
@@ -84,6 +85,22 @@ async fn tells_what_added_changed_disabled_removed_and_reordered_rules_would_hav
     let wider = Rule { criteria: rule("", vec![about("i")], tag("")).criteria, ..get(&desk, &mail).await };
     let (_, result) = simulate(&desk, RuleSetChange { rules: vec![wider], ..Default::default() }).await;
     assert_eq!(counts(&result.rules), [("mail", 3, 0, 0)]);
+
+    // A name stands for an id, as in a file.
+    let stand_in = id();
+    let named =
+        RuleReference { id: stand_in.clone(), handle: Some(Handle::Name("Critical".to_owned())), ..Default::default() };
+    let raise = rule("raise", vec![about("mail")], priority(&stand_in));
+    let change = RuleSetChange { rules: vec![raise], references: vec![named.clone()], ..Default::default() };
+    let (_, result) = simulate(&desk, change.clone()).await;
+    assert_eq!(change_of(&result.examples[0].changes, "ticket.priority").1, [Kind::Id(CRITICAL.to_owned())]);
+    let unknown = RuleReference { handle: Some(Handle::Name("Crytical".to_owned())), ..named };
+    let request = SimulateRulesRequest {
+        change: Some(RuleSetChange { references: vec![unknown], ..change }),
+        ..Default::default()
+    };
+    let refusal = parts(&desk, request).await.unwrap_err();
+    assert_eq!(fields(&refusal), ["change.rules[0].outcomes.priority_id"]);
 
     let disabled = RuleSetChange { disabled_rule_ids: vec![mail.clone()], ..Default::default() };
     let (_, result) = simulate(&desk, disabled).await;
