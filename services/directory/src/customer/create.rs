@@ -1,14 +1,16 @@
 //! A customer with its main site and its main contact, or none of the three.
 
-use concierge_proto::directory::{CreateCustomerRequest, CreateCustomerResponse};
+use concierge_proto::directory::{CreateCustomerRequest, CreateCustomerResponse, CustomFieldEntity};
 use concierge_proto::{Permission, Violations};
 use concierge_runtime::{Error, Gathered, Tx};
 
 use super::Customers;
+use crate::custom_field;
 use crate::site::Sites;
 use crate::user::Users;
 
-/// Adds all of them or none. What does not exist is told of all of them at once.
+/// Adds all of them or none. What does not exist, and what is wrong with values of custom
+/// fields, is told of all of them at once.
 pub(super) async fn create(tx: &mut Tx, request: CreateCustomerRequest) -> Result<CreateCustomerResponse, Error> {
     if request.main_contact.is_some()
         && let Some(permission) = Permission::named("users.write")
@@ -31,6 +33,14 @@ pub(super) async fn create(tx: &mut Tx, request: CreateCustomerRequest) -> Resul
         contact.site_id.clear();
         found.take(tx.check_references::<Users>(None, contact).await.map_err(in_contact))?;
         contact.site_id.clone_from(&site.id);
+    }
+    let (customers, of_customer) = (CustomFieldEntity::Customer, &mut customer.custom_fields);
+    found.take(custom_field::accept(tx, customers, "customer.custom_fields", None, of_customer).await)?;
+    let (sites, of_site) = (CustomFieldEntity::Site, &mut site.custom_fields);
+    found.take(custom_field::accept(tx, sites, "main_site.custom_fields", None, of_site).await)?;
+    if let Some(contact) = &mut contact {
+        let (users, of_contact) = (CustomFieldEntity::User, &mut contact.custom_fields);
+        found.take(custom_field::accept(tx, users, "main_contact.custom_fields", None, of_contact).await)?;
     }
     found.refuse()?;
 

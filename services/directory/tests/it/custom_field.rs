@@ -7,9 +7,10 @@ use concierge_proto::directory::custom_field_service_client::CustomFieldServiceC
 use concierge_proto::directory::requester_service_client::RequesterServiceClient;
 use concierge_proto::directory::user_service_client::UserServiceClient;
 use concierge_proto::directory::{
-    CreateCustomFieldRequest, CreateUserRequest, CustomField, CustomFieldEntity, Customer, DeleteCustomFieldRequest,
-    GetRequesterFactsRequest, GetUserRequest, ListChangesRequest, Site, UndeleteCustomFieldRequest,
-    UpdateCustomFieldRequest, UpdateCustomerRequest, UpdateSiteRequest, UpdateUserRequest, User,
+    CreateCustomFieldRequest, CreateCustomerRequest, CreateUserRequest, CustomField, CustomFieldEntity, Customer,
+    DeleteCustomFieldRequest, GetRequesterFactsRequest, GetUserRequest, ListChangesRequest, Site,
+    UndeleteCustomFieldRequest, UpdateCustomFieldRequest, UpdateCustomerRequest, UpdateSiteRequest, UpdateUserRequest,
+    User,
 };
 use concierge_testkit::{Who, request_id};
 use prost_types::Timestamp;
@@ -199,6 +200,29 @@ async fn every_bad_value_is_told_at_once_with_whatever_else_is_wrong() {
     let ann = try_user(&desk, &site, vec![value("badge", text("B-7"))]).await.unwrap();
     let status = set(&desk, &ann.id, vec![value("badge", text("")), value("device", text("PHONE"))]).await.unwrap_err();
     assert_eq!(fields(&status), ["user.custom_fields[1]", "user.custom_fields"]);
+}
+
+#[tokio::test]
+async fn of_a_customer_created_with_its_site_and_contact_every_bad_value_is_told() {
+    let desk = Desk::open().await;
+    create(&desk, CustomField { required: true, ..field(Of::Site, "rooms", Type::Number) }).await.unwrap();
+    create(&desk, field(Of::User, "badge", Type::Text)).await.unwrap();
+    let request = |rooms: Vec<CustomFieldValue>, badge: Kind| CreateCustomerRequest {
+        customer: Some(Customer { name: "Acme".to_owned(), ..Default::default() }),
+        main_site: Some(Site { name: "Berlin".to_owned(), custom_fields: rooms, ..Default::default() }),
+        main_contact: Some(User {
+            name: "Ann Lee".to_owned(),
+            custom_fields: vec![value("badge", badge)],
+            ..Default::default()
+        }),
+        request_id: request_id(),
+    };
+    let status = desk.customers().create_customer(request(Vec::new(), Kind::Number(7))).await.unwrap_err();
+    assert_eq!(fields(&status), ["main_site.custom_fields", "main_contact.custom_fields[0]"]);
+    let rooms = vec![value("rooms", Kind::Number(12))];
+    let made = desk.customers().create_customer(request(rooms.clone(), text("B-7"))).await.unwrap().into_inner();
+    assert_eq!(made.main_site.unwrap().custom_fields, rooms);
+    assert_eq!(made.main_contact.unwrap().custom_fields, [value("badge", text("B-7"))]);
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ async fn stays_while_a_team_or_a_user_belongs_to_it() {
     }
     let filter = format!("department_id = \"{}\"", finance.id);
     let request = ListUsersRequest { filter, ..Default::default() };
-    assert_eq!(desk.users().list_users(request).await.unwrap().into_inner().users, [ann.clone()]);
+    assert_eq!(desk.users().list_users(request).await.unwrap().into_inner().users, std::slice::from_ref(&ann));
 
     let ann = desk.change_user(User { department_id: String::new(), ..ann }, &["department_id"]).await;
     assert_eq!(ann.department_id, "");
