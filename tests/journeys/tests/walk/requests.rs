@@ -58,6 +58,8 @@ impl Making<'_> {
             if !given && is(&field, "output_only")
                 || changed && is(&field, "immutable")
                 || self.leave_out.contains(&field.full_name())
+                // Which there are only an installation knows.
+                || inner(&field).is_some_and(|inner| inner.name() == "CustomFieldValue")
             {
                 continue;
             }
