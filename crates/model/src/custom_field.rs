@@ -6,7 +6,7 @@ use concierge_criteria::{FieldType, TextSet, Value};
 use concierge_proto::Violations;
 use concierge_proto::common::custom_field_value::Kind;
 use concierge_proto::common::{CustomFieldChoice, CustomFieldType, CustomFieldValue};
-use concierge_proto::directory::CustomField;
+use concierge_proto::directory::{CustomField, CustomFieldEntity};
 use concierge_proto::record::datetime;
 use concierge_proto::ticket_rule::TicketField;
 
@@ -55,6 +55,21 @@ impl Definition<'_> {
             CustomFieldType::ChoiceSet => FieldType::TextSet,
         }
     }
+}
+
+/// The record that has a custom field of directory, as criteria call it; none for one that only a newer contract has.
+pub fn owner(field: &CustomField) -> Option<&'static str> {
+    match field.entity() {
+        CustomFieldEntity::Unspecified => None,
+        CustomFieldEntity::Customer => Some("customer"),
+        CustomFieldEntity::Site => Some("site"),
+        CustomFieldEntity::User => Some("user"),
+    }
+}
+
+/// Whether a field of criteria is a custom one, by its name.
+pub fn is_criterion(name: &str) -> bool {
+    name.contains(".custom.")
 }
 
 /// The name that a custom field has in criteria, such as `ticket.custom.serial_number`.

@@ -99,8 +99,8 @@ impl Program for Notification {
             let consumer = Consumer {
                 service: host.service.clone(),
                 upstream: ticket_rule.clone(),
-                types: named(&["ticket", "priority"], ".*"),
-                record_types: named(&["ticket", "priority"], ""),
+                types: named(&telling::TICKET_RULE, ".*"),
+                record_types: named(&telling::TICKET_RULE, ""),
                 effects: telling::Telling::new(host),
             };
             tasks.push(Box::pin(consumer.run(host.stop.clone())));

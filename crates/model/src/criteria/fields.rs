@@ -1,8 +1,8 @@
 //! The fields that criteria can name, in the order of the table in `concierge/common/v1/criteria.proto`.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use crate::custom_field::Definition;
+use crate::custom_field::{self, Definition};
 use concierge_criteria::{FieldType, Schema};
 use concierge_proto::common::{CriterionField, FieldType as ProtoFieldType};
 
@@ -92,6 +92,9 @@ const READ_PERMISSIONS: &[(&str, &str)] =
 
 /// The permission that reading the value of a field needs, beside what reading criteria needs.
 pub fn read_permission(name: &str) -> Option<&'static str> {
+    if custom_field::is_criterion(name) && !name.starts_with("ticket.") {
+        return Some("custom_fields.read");
+    }
     READ_PERMISSIONS.iter().find(|(field, _)| *field == name).map(|(_, permission)| *permission)
 }
 
@@ -122,25 +125,30 @@ pub fn rule_schema() -> &'static Schema {
 /// The fields that rules can name where there are custom fields, each with the record that has it, such as `ticket`:
 /// those of [`rule_schema`] first, at the same places, then these, in the order given.
 pub fn rule_schema_with<'a>(custom: impl IntoIterator<Item = (&'static str, Definition<'a>)>) -> Schema {
-    let custom: Vec<(String, Definition<'a>)> =
-        custom.into_iter().map(|(of, definition)| (definition.criterion(of), definition)).collect();
-    let own = TABLE.iter().map(|line| (line.name, line.kind));
-    let fields = own.chain(custom.iter().map(|(name, definition)| (name.as_str(), definition.field_type())));
-    let choices = |definition: &Definition<'a>| -> Vec<&'a str> {
-        definition.choices.iter().map(|choice| choice.name.as_str()).collect()
-    };
+    with_custom(rule_schema(), custom)
+}
+
+/// As [`rule_schema_with`], for notification definitions.
+pub fn notification_schema_with<'a>(custom: impl IntoIterator<Item = (&'static str, Definition<'a>)>) -> Schema {
+    with_custom(notification_schema(), custom)
+}
+
+fn with_custom<'a>(own: &Schema, custom: impl IntoIterator<Item = (&'static str, Definition<'a>)>) -> Schema {
+    let custom: Vec<(Arc<str>, Definition<'a>)> =
+        custom.into_iter().map(|(of, definition)| (definition.criterion(of).into(), definition)).collect();
+    let fields = own.fields().iter().map(|field| (Arc::clone(&field.name), field.kind));
+    let fields = fields.chain(custom.iter().map(|(name, definition)| (Arc::clone(name), definition.field_type())));
+    let chosen = own.fields().iter().filter(|field| !field.choices.is_empty());
+    let chosen = chosen.map(|field| (&*field.name, field.choices.iter().map(|name| &**name).collect::<Vec<&str>>()));
+    let offered = custom.iter().filter(|(_, definition)| definition.field_type() == FieldType::Choice);
+    let offered = offered.filter(|(_, definition)| !definition.choices.is_empty()).map(|(name, definition)| {
+        (&**name, definition.choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<&str>>())
+    });
     let made = Schema::new(fields).and_then(|schema| {
-        let own = TABLE.iter().filter(|line| line.kind == FieldType::Choice);
-        let schema = own.fold(Ok(schema), |schema: Result<Schema, _>, line| {
-            schema?.with_choices(line.name, line.choices.iter().copied())
-        })?;
-        let chosen = custom.iter().filter(|(_, definition)| !definition.choices.is_empty());
-        chosen.fold(Ok(schema), |schema: Result<Schema, _>, (name, definition)| {
-            schema?.with_choices(name, choices(definition))
-        })
+        chosen.chain(offered).try_fold(schema, |schema, (name, choices)| schema.with_choices(name, choices))
     });
     // Keys are unique; a definition that is broken all the same must not stop every rule.
-    made.unwrap_or_else(|_| rule_schema().clone())
+    made.unwrap_or_else(|_| own.clone())
 }
 
 /// The fields that notification definitions can name: those of rules first, at the same places.
@@ -162,6 +170,16 @@ pub fn describe(schema: &Schema) -> Vec<CriterionField> {
             choices: line.choices.iter().map(|name| (*name).to_owned()).collect(),
         })
         .collect()
+}
+
+/// A custom field of these records as the contract describes fields; `label` is what people call it.
+pub fn describe_custom(of: &str, label: &str, definition: &Definition<'_>) -> CriterionField {
+    CriterionField {
+        name: definition.criterion(of),
+        r#type: field_type(definition.field_type()).into(),
+        description: format!("The custom field \"{label}\"."),
+        choices: definition.choices.iter().map(|choice| choice.name.clone()).collect(),
+    }
 }
 
 fn field_type(kind: FieldType) -> ProtoFieldType {

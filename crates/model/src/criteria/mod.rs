@@ -9,5 +9,8 @@ mod record;
 mod tests;
 
 pub use convert::{compile, criterion, definition, operator, value, values};
-pub use fields::{describe, notification_schema, read_permission, rule_schema, rule_schema_with};
+pub use fields::{
+    describe, describe_custom, notification_schema, notification_schema_with, read_permission, rule_schema,
+    rule_schema_with,
+};
 pub use record::{EventInput, Input, record};

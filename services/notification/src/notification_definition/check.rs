@@ -1,5 +1,6 @@
 //! What a notification definition must be beyond what its fields say alone.
 
+use concierge_criteria::Schema;
 use concierge_model::criteria;
 use concierge_proto::Violations;
 use concierge_proto::error::Reason;
@@ -9,11 +10,11 @@ use concierge_runtime::html::sanitize;
 
 use crate::template::{Placeholder, Problem, Template};
 
-/// Checks a definition and sanitises its body. Everything that is wrong for one reason is told at once; the reasons
+/// Checks a definition, whose criteria can name these fields, and sanitises its body. Everything that is wrong for one reason is told at once; the reasons
 /// come in the order of the contract.
-pub(super) fn check(definition: &mut NotificationDefinition) -> Result<(), Error> {
+pub(super) fn check(definition: &mut NotificationDefinition, fields: &Schema) -> Result<(), Error> {
     plain_rules(definition)?;
-    criteria::compile(criteria::notification_schema(), definition.criteria.as_ref(), "notification_definition")
+    criteria::compile(fields, definition.criteria.as_ref(), "notification_definition")
         .map_err(|violations| Error::InvalidBecause { reason: Reason::CriteriaInvalid, violations })?;
     templates(definition)?;
     channels(definition)

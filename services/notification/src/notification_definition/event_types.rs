@@ -1,6 +1,6 @@
 //! What definitions can wait for.
 
-use concierge_model::criteria::{describe, notification_schema};
+use concierge_proto::common::CriterionField;
 use concierge_proto::notification::{EventType, EventTypeDescription};
 
 use crate::template::Placeholder;
@@ -13,13 +13,13 @@ const ALL: [(EventType, &str); 5] = [
     (EventType::RuleMatched, "A rule matched a ticket, whatever it did to it."),
 ];
 
-/// All event types, in the order of their numbers.
-pub(super) fn all() -> Vec<EventTypeDescription> {
+/// All event types, in the order of their numbers, with the fields that criteria can name.
+pub(super) fn all(fields: &[CriterionField]) -> Vec<EventTypeDescription> {
     ALL.into_iter()
         .map(|(event_type, description)| EventTypeDescription {
             event_type: event_type.into(),
             description: description.to_owned(),
-            criterion_fields: describe(notification_schema()),
+            criterion_fields: fields.to_vec(),
             placeholders: Placeholder::ALL
                 .into_iter()
                 .filter(|placeholder| placeholder.is_for(event_type))

@@ -2,6 +2,7 @@
 
 mod check;
 mod event_types;
+pub(crate) mod fields;
 mod references;
 pub(crate) mod store;
 
@@ -90,7 +91,9 @@ impl NotificationDefinitionService for Notification {
     }
 
     async fn list_event_types(&self, _request: Request<ListEventTypesRequest>) -> Answer<ListEventTypesResponse> {
-        Ok(reply(ListEventTypesResponse { event_types: event_types::all() }))
+        let mut connection = self.service.pool().acquire().await.map_err(Error::from)?;
+        let fields = fields::described(&mut connection).await?;
+        Ok(reply(ListEventTypesResponse { event_types: event_types::all(&fields) }))
     }
 }
 
@@ -102,7 +105,8 @@ impl Notification {
         mut after: NotificationDefinition,
     ) -> Result<NotificationDefinition, Error> {
         // Nobody else is asked about what is wrong by itself.
-        check::check(&mut after)?;
+        let schema = fields::caught_up(&self.host, after.criteria.as_ref()).await?;
+        check::check(&mut after, &schema)?;
         references::check(&self.host, before, &after).await?;
         Ok(after)
     }

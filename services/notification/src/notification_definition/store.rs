@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::check;
+use super::{check, fields};
 
 /// The table of notification definitions.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,12 @@ impl Resource for NotificationDefinitions {
         &[Unique { constraint: "notification_definitions_name", field: "name", reason: Reason::NameTaken }];
 
     async fn check(
-        _tx: &mut Tx,
+        tx: &mut Tx,
         _before: Option<&NotificationDefinition>,
         after: &mut NotificationDefinition,
     ) -> Result<(), Error> {
-        check::check(after)
+        let fields = fields::of(tx, after.criteria.as_ref()).await?;
+        check::check(after, &fields)
     }
 }
 

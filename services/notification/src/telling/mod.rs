@@ -11,8 +11,8 @@ mod words;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use concierge_criteria::{Truth, eval};
-use concierge_model::criteria::{EventInput, Input, notification_schema, record};
+use concierge_criteria::{Schema, Truth, eval};
+use concierge_model::criteria::{EventInput, Input, record};
 use concierge_proto::event::{Event, RecordChanged, TicketEvent, TicketEventKind};
 use concierge_proto::notification::EventType;
 use concierge_proto::record::datetime;
@@ -28,14 +28,18 @@ use uuid::Uuid;
 
 use crate::delivery::hints;
 use crate::desk::Desk;
-use definitions::{Definitions, Ready};
+use definitions::{Definitions, Enabled, Ready};
 use directory::Directory;
 use occasion::Occasion;
 use people::People;
 use plan::{Default as DefaultNotification, Matched};
 
 /// The types of events that are heard from directory: the records that say who people are.
-pub(crate) const DIRECTORY: [&str; 7] = ["customer", "site", "user", "user_role", "site_contact", "agent", "team"];
+pub(crate) const DIRECTORY: [&str; 8] =
+    ["customer", "site", "user", "user_role", "site_contact", "agent", "team", "custom_field"];
+
+/// The same of ticket-rule.
+pub(crate) const TICKET_RULE: [&str; 3] = ["ticket", "priority", "ticket_field"];
 
 /// What is done with the events of ticket-rule.
 #[derive(Debug)]
@@ -52,7 +56,7 @@ pub struct Telling {
 struct Batch {
     /// The time of the transaction, which tells it from others.
     time: Option<DateTime<Utc>>,
-    definitions: Arc<Vec<Arc<Ready>>>,
+    enabled: Arc<Enabled>,
     /// Whether all that directory told before was heard; `None` while nobody needed to know.
     fresh: Option<bool>,
     /// The owners of the inboxes that got something.
@@ -76,19 +80,19 @@ impl Telling {
     }
 
     /// The definitions that are enabled, read once a transaction.
-    async fn definitions(&self, tx: &mut Tx) -> Result<Arc<Vec<Arc<Ready>>>, Error> {
+    async fn enabled(&self, tx: &mut Tx) -> Result<Arc<Enabled>, Error> {
         {
             let batch = self.batch();
             if batch.time == Some(tx.now) {
-                return Ok(Arc::clone(&batch.definitions));
+                return Ok(Arc::clone(&batch.enabled));
             }
         }
-        let definitions = Arc::new(self.definitions.enabled(tx).await?);
+        let enabled = self.definitions.enabled(tx).await?;
         let mut batch = self.batch();
         batch.time = Some(tx.now);
-        batch.definitions = Arc::clone(&definitions);
+        batch.enabled = Arc::clone(&enabled);
         batch.fresh = None;
-        Ok(definitions)
+        Ok(enabled)
     }
 
     /// Whether directory told nothing that was not heard yet, asked once a transaction.
@@ -105,7 +109,8 @@ impl Telling {
     async fn tell(&self, tx: &mut Tx, event: &Event, told: &TicketEvent) -> Result<(), Error> {
         let Some(ticket) = &told.ticket else { return Ok(()) };
         keep_ticket(tx, ticket, told.version).await?;
-        let definitions = self.definitions(tx).await?;
+        let enabled = self.enabled(tx).await?;
+        let definitions = &enabled.definitions;
         let logged = told.kinds().any(|kind| kind == TicketEventKind::Logged) || found_site(tx, told, ticket).await?;
         let happened: Vec<&Arc<Ready>> = definitions.iter().filter(|d| happened(d, told)).collect();
         if happened.is_empty() && !logged {
@@ -120,7 +125,7 @@ impl Telling {
             return Err(Error::UpstreamUnavailable { service: "directory" });
         }
         let happened: Vec<&Arc<Ready>> =
-            happened.into_iter().filter(|d| holds(d, told, ticket, &people, time)).collect();
+            happened.into_iter().filter(|d| holds(d, &enabled.fields, told, ticket, &people, time)).collect();
         let matched: Vec<Matched<'_>> = happened
             .iter()
             .map(|definition| Matched {
@@ -130,7 +135,7 @@ impl Telling {
             .collect();
         let internal =
             told.ticket_action.as_ref().is_some_and(|action| action.visibility() != TicketActionVisibility::Public);
-        let default = default_notification(logged, &definitions, &people);
+        let default = default_notification(logged, definitions, &people);
         let planned = plan::plan(&default, &matched, internal);
         let owners = store::insert(tx, event, told, &planned, &people).await?;
         self.batch().owners.extend(owners);
@@ -158,6 +163,16 @@ impl Effects for Telling {
         }
         Box::pin(async {})
     }
+}
+
+/// Waits until everything was heard that directory had told before this call.
+///
+/// # Errors
+///
+/// When directory does not answer, or has told much that is still on its way.
+pub(crate) async fn heard_all(host: &Host, tx: &mut Tx) -> Result<(), Error> {
+    let all = Directory::new(host.directory.clone()).caught_up(tx).await?;
+    if all { Ok(()) } else { Err(Error::UpstreamUnavailable { service: "directory" }) }
 }
 
 /// Keeps the ticket as last heard of: popups need it when ticket-rule is away.
@@ -207,7 +222,14 @@ fn happened(definition: &Ready, told: &TicketEvent) -> bool {
 }
 
 /// Whether a definition's criteria hold; while a fact that decides is unknown, they do not.
-fn holds(definition: &Ready, told: &TicketEvent, ticket: &Ticket, people: &People, now: DateTime<Utc>) -> bool {
+fn holds(
+    definition: &Ready,
+    fields: &Schema,
+    told: &TicketEvent,
+    ticket: &Ticket,
+    people: &People,
+    now: DateTime<Utc>,
+) -> bool {
     let matched: Vec<String> = told
         .evaluation
         .as_ref()
@@ -226,7 +248,7 @@ fn holds(definition: &Ready, told: &TicketEvent, ticket: &Ticket, people: &Peopl
             imported: told.imported,
         }),
     };
-    eval(&definition.criteria, &record(notification_schema(), &input)) == Truth::True
+    eval(&definition.criteria, &record(fields, &input)) == Truth::True
 }
 
 /// Decision 8: the assigned contacts of the site are told of each new ticket, unless any enabled definition, whatever

@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use concierge_notification::Notification;
 use concierge_proto::common::criterion_value::Kind;
-use concierge_proto::common::{CriteriaGroup, Criterion, CriterionValue, GroupKind, Operator};
-use concierge_proto::directory::{Customer, User, UserRole};
+use concierge_proto::common::{
+    CriteriaGroup, Criterion, CriterionValue, CustomFieldType, CustomFieldValue, FieldType, GroupKind, Operator,
+    custom_field_value,
+};
+use concierge_proto::directory::{CustomField, CustomFieldEntity, Customer, User, UserRole};
 use concierge_proto::event::{TicketEvent, TicketEventKind};
 use concierge_proto::notification::{
-    Channel, Delivery, DeliveryReason, DeliveryState, EventType, NotificationDefinition, NotificationRecipients,
-    RecipientKind, RecipientRole, SiteContactRecipients,
+    Channel, CreateNotificationDefinitionRequest, Delivery, DeliveryReason, DeliveryState, EventType,
+    ListEventTypesRequest, NotificationDefinition, NotificationRecipients, RecipientKind, RecipientRole,
+    SiteContactRecipients,
 };
 use concierge_proto::record::timestamp;
 use concierge_proto::ticket_rule::{EvaluationSummary, RuleMatch, Ticket, TicketAction, TicketActionVisibility};
 use concierge_runtime::clock::Clock as _;
+use tonic_types::StatusExt as _;
 
 use crate::world::{World, definition, id};
 
@@ -687,4 +692,50 @@ async fn contacts_are_found_without_a_look_at_the_tickets_of_their_site() {
     .await
     .unwrap();
     assert!(plan.iter().any(|line| line.contains("projections_site_contacts")), "{plan:#?}");
+}
+
+#[tokio::test]
+async fn criteria_can_name_the_custom_fields_that_directory_told_of() {
+    let mut world = World::new().await;
+    let on_badge = || NotificationDefinition {
+        criteria: criterion("user.custom.badge", Operator::Is, Kind::Text("B-7".to_owned())),
+        ..definition("Badge", requester())
+    };
+    let request = |definition| CreateNotificationDefinitionRequest {
+        notification_definition: Some(definition),
+        request_id: concierge_testkit::request_id(),
+    };
+    let status = world.definitions().create_notification_definition(request(on_badge())).await.unwrap_err();
+    assert_eq!(status.get_error_details().error_info().unwrap().reason, "CRITERIA_INVALID");
+
+    let badge = CustomField {
+        id: id(),
+        entity: CustomFieldEntity::User.into(),
+        key: "badge".to_owned(),
+        name: "Badge".to_owned(),
+        r#type: CustomFieldType::Text.into(),
+        ..Default::default()
+    };
+    // Told a moment ago, maybe not heard of yet.
+    world.heard(&badge).await;
+    world.define(on_badge()).await;
+    let types = world.definitions().list_event_types(ListEventTypesRequest::default()).await.unwrap().into_inner();
+    let fields = &types.event_types[0].criterion_fields;
+    assert!(fields.iter().any(|field| field.name == "user.custom.badge" && field.r#type() == FieldType::Text));
+
+    let mut ann = world.user("Ann Lee", "ann@example.org").await;
+    let value = |text: &str| {
+        vec![CustomFieldValue { key: "badge".to_owned(), kind: Some(custom_field_value::Kind::Text(text.to_owned())) }]
+    };
+    ann.custom_fields = value("B-8");
+    world.heard(&ann).await;
+    let (_, other) = world.logged(Some(&ann)).await;
+    world.all_told().await;
+    assert_eq!(world.deliveries_where(&format!("event_id = \"{other}\"")).await, []);
+    ann.custom_fields = value("B-7");
+    world.heard(&ann).await;
+    // A field that was deleted still has its values.
+    world.heard(&CustomField { delete_time: Some(timestamp(world.suite.clock.now())), ..badge }).await;
+    let (_, event) = world.logged(Some(&ann)).await;
+    assert_eq!(world.settled(&event).await.len(), 2);
 }

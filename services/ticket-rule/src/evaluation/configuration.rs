@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use concierge_model::criteria;
-use concierge_model::custom_field::Definition;
+use concierge_model::custom_field::{self, Definition};
 use concierge_proto::Record;
+use concierge_proto::directory::CustomField;
 use concierge_proto::ticket_rule::{
     Calendar, Category, Priority, Sla, Status, StatusCategory, TicketField, TicketType, TicketTypeUse,
 };
@@ -35,6 +36,11 @@ impl<R: Record> Records<R> {
         self.by_id.insert(id, Arc::new(record));
     }
 
+    /// All of them, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &R> {
+        self.by_id.values().map(Arc::as_ref)
+    }
+
     /// The live ones, in no order.
     pub(crate) fn live(&self) -> impl Iterator<Item = &R> {
         self.by_id.values().map(Arc::as_ref).filter(|record| record.delete_time().is_none())
@@ -52,6 +58,8 @@ pub struct Configuration {
     pub(crate) calendars: Records<Calendar>,
     pub(crate) categories: Records<Category>,
     pub(crate) ticket_fields: Records<TicketField>,
+    /// Those of customers, sites and users, as directory told of them.
+    pub(crate) requester_fields: Records<CustomField>,
     fields: Arc<RuleFields>,
 }
 
@@ -105,7 +113,14 @@ impl Configuration {
 
     /// Takes the custom fields as they are now: to be called when one of them is another one.
     pub(crate) fn renew_fields(&mut self) {
-        let custom = self.custom_fields().into_iter().map(|definition| ("ticket", definition));
+        // Values that a deleted definition left behind, and choices that are no longer offered, are still on records:
+        // directory does not know which rules name them, so rules can.
+        let any = |field| Definition { choices: &[], ..Definition::from(field) };
+        let all = self.requester_fields.all();
+        let mut theirs: Vec<_> = all.filter_map(|field| Some((custom_field::owner(field)?, any(field)))).collect();
+        theirs.sort_unstable_by_key(|(of, definition)| (*of, definition.key));
+        let own = self.custom_fields().into_iter().map(|definition| ("ticket", definition));
+        let custom = own.chain(theirs);
         self.fields = Arc::new(RuleFields::of(criteria::rule_schema_with(custom)));
     }
 

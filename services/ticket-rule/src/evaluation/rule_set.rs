@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use concierge_criteria::{AppliesTo, FieldSet, RuleIndex};
 use concierge_proto::Record;
+use concierge_proto::directory::CustomField;
 use concierge_proto::ticket_rule::{
     Calendar, Category, Priority, Rule, RuleOutcomes, Sla, Status, TicketField, TicketType,
 };
@@ -143,6 +144,10 @@ impl RuleSet {
                 }
                 TicketField::TYPE => {
                     put(&mut configuration.ticket_fields, version)?;
+                    fields = true;
+                }
+                CustomField::TYPE => {
+                    put(&mut configuration.requester_fields, version)?;
                     fields = true;
                 }
                 // Of a newer release that runs beside this one.

@@ -1,6 +1,7 @@
 //! What is known about a ticket's user, site and customer: asked of directory, else what was last heard of it.
 
 mod batch;
+mod custom_fields;
 mod projected;
 pub mod references;
 
@@ -13,12 +14,13 @@ use concierge_proto::directory::{
     UnknownRequesterId,
 };
 use concierge_proto::ticket_rule::Ticket;
-use concierge_runtime::feed::consumer::{Consumer, OnlyProject};
+use concierge_runtime::feed::consumer::Consumer;
 use concierge_runtime::program::Host;
 use concierge_runtime::upstream::Upstream;
 use concierge_runtime::{Error, Service};
 
 use batch::Batches;
+pub use custom_fields::KeepCustomFields;
 use projected::Heard;
 use sqlx::PgConnection;
 
@@ -26,16 +28,17 @@ use sqlx::PgConnection;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The records of directory that are kept here: all that facts are made from, and all that tickets name.
-const KEPT: [&str; 8] = ["customer", "site", "user", "user_role", "relationship", "agent", "team", "department"];
+const KEPT: [&str; 9] =
+    ["customer", "site", "user", "user_role", "relationship", "agent", "team", "department", "custom_field"];
 
-/// Keeps those records from directory's feed.
-pub fn consumer(service: Service, directory: Upstream) -> Consumer<OnlyProject> {
+/// Keeps those records from directory's feed, and makes custom fields a part of the configuration.
+pub fn consumer(service: Service, directory: Upstream) -> Consumer<KeepCustomFields> {
     Consumer {
         service,
         upstream: directory,
         types: KEPT.iter().map(|kept| format!("{kept}.*")).collect(),
         record_types: KEPT.iter().map(|kept| (*kept).to_owned()).collect(),
-        effects: OnlyProject,
+        effects: KeepCustomFields,
     }
 }
 

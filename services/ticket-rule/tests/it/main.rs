@@ -5,6 +5,7 @@ mod calendar;
 mod category;
 mod changed;
 mod configuration;
+mod custom_field;
 mod desk;
 mod evaluation;
 mod explanation;
