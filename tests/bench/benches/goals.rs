@@ -1,5 +1,5 @@
-//! `cargo bench -p concierge-bench [-- [--short] read|layers]`: the figures of the README's table; `--short` only shows
-//! that it runs, and fails where nothing is answered.
+//! `cargo bench -p concierge-bench [-- [--short] read|layers]`: the figures of the README's table for services;
+//! `--short` only shows that it runs, and fails where nothing is answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use concierge_bench::bare::Bare;
 use concierge_bench::load::Load;
 use concierge_bench::pair::{Effort, Figure, Pair, compare};
 use concierge_bench::process::{Server, pin_to_client_core};
-use concierge_bench::{PATH, ours};
+use concierge_bench::{PATH, ours, row};
 use concierge_directory::Directory;
 use concierge_directory::customer::Customers;
 use concierge_proto::directory::{Customer, CustomerStage};
@@ -41,6 +41,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["--serve", kind, url] => runtime.block_on(serve(kind, url)),
+        // The bench beside this one.
+        ["rules", ..] => Ok(()),
         [] => runtime.block_on(measure(&["read", "layers"], effort)),
         parts => runtime.block_on(measure(parts, effort)),
     }
@@ -114,14 +116,12 @@ async fn measure(parts: &[&str], effort: Effort) -> anyhow::Result<()> {
     print(&figures);
     for figure in &figures {
         let rates = [figure.calls_per_second, figure.peer_calls_per_second];
-        anyhow::ensure!(rates.iter().all(|rate| *rate > 0.0), "{}: one side answered nothing", figure.id);
+        anyhow::ensure!(rates.iter().all(|rate| *rate > 0.0), "{}: one side answered nothing", figure.row.id);
     }
     if effort.rounds < Effort::FULL.rounds {
         return Ok(());
     }
-    let out = std::env::var("CARGO_TARGET_DIR")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into());
-    std::fs::write(format!("{out}/concierge-bench.json"), serde_json::to_string_pretty(&figures)?)?;
+    row::write(&figures)?;
     debug_assert!(PATH.starts_with('/'));
     Ok(())
 }
@@ -174,12 +174,13 @@ fn print(figures: &[Figure]) {
     let mut table = Table::new();
     table.set_header(["id", "what", "against", "ratio (min to max)", "goal", "calls/s", "peer", "CPU/call", "peer"]);
     for f in figures {
+        let row = &f.row;
         table.add_row([
-            f.id.to_owned(),
-            f.what.to_owned(),
-            f.against.to_owned(),
-            format!("{:.2} ({:.2} to {:.2})", f.ratio, f.min, f.max),
-            format!("{:.1}{}", f.goal, if f.reached { "" } else { " missed" }),
+            row.id.to_owned(),
+            row.what.to_owned(),
+            row.against.to_owned(),
+            format!("{:.2} ({:.2} to {:.2})", row.ratio, row.min, row.max),
+            format!("{:.1}{}", row.goal, if row.reached { "" } else { " missed" }),
             format!("{:.0}", f.calls_per_second),
             format!("{:.0}", f.peer_calls_per_second),
             format!("{:.1} µs", f.cpu_us),

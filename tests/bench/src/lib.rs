@@ -1,7 +1,7 @@
 //! Benchmarks against peers: every figure is a ratio of two things measured in turn in one run.
 //!
 //! `cargo bench -p concierge-bench` prints the table and writes it as `concierge-bench.json` in the target folder;
-//! `-- read` or `-- layers` runs a part. The server has one core, client and database the other; the server's CPU time
+//! `-- read`, `-- layers` or `-- rules` runs a part. The server has one core, client and database the other; the server's CPU time
 //! per call is reported beside the ratio.
 
 pub mod bare;
@@ -9,6 +9,7 @@ pub mod load;
 pub mod ours;
 pub mod pair;
 pub mod process;
+pub mod row;
 
 /// The path that both sides of every pair answer.
 pub const PATH: &str = "/concierge.directory.v1.CustomerService/GetCustomer";

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::load::Load;
 use crate::process::Server;
+use crate::row::{Row, median};
 
 /// How long two things are compared.
 #[derive(Clone, Copy, Debug)]
@@ -26,24 +27,9 @@ impl Effort {
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// The goal's id.
-    pub id: &'static str,
-    /// What is measured.
-    pub what: &'static str,
-    /// What it is compared with.
-    pub against: &'static str,
-    /// The median of the rounds' ratios.
-    pub ratio: f64,
-    /// The least of them.
-    pub min: f64,
-    /// The greatest of them.
-    pub max: f64,
-    /// How many rounds.
-    pub rounds: usize,
-    /// What it must reach.
-    pub goal: f64,
-    /// Whether it does.
-    pub reached: bool,
+    /// The comparison.
+    #[serde(flatten)]
+    pub row: Row,
     /// Calls a second of ours, the median.
     pub calls_per_second: f64,
     /// Calls a second of the peer, the median.
@@ -57,13 +43,13 @@ pub struct Figure {
 /// What a pair is.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair {
-    /// See [`Figure::id`].
+    /// See [`Row::id`].
     pub id: &'static str,
-    /// See [`Figure::what`].
+    /// See [`Row::what`].
     pub what: &'static str,
-    /// See [`Figure::against`].
+    /// See [`Row::against`].
     pub against: &'static str,
-    /// See [`Figure::goal`].
+    /// See [`Row::goal`].
     pub goal: f64,
 }
 
@@ -77,17 +63,8 @@ pub async fn compare(pair: Pair, ours: &Server, peer: &Server, load: &Load, effo
         rounds.push((measure(ours, load, effort.time).await?, measure(peer, load, effort.time).await?));
     }
     let ratios: Vec<f64> = rounds.iter().map(|(a, b)| a.rate / b.rate).collect();
-    let ratio = median(&ratios);
     Ok(Figure {
-        id: pair.id,
-        what: pair.what,
-        against: pair.against,
-        ratio,
-        min: ratios.iter().copied().fold(f64::INFINITY, f64::min),
-        max: ratios.iter().copied().fold(0.0, f64::max),
-        rounds: effort.rounds,
-        goal: pair.goal,
-        reached: ratio >= pair.goal,
+        row: Row::of((pair.id, pair.what, pair.against), &ratios, pair.goal, |ratio, goal| ratio >= goal),
         calls_per_second: median(&rounds.iter().map(|(a, _)| a.rate).collect::<Vec<_>>()),
         peer_calls_per_second: median(&rounds.iter().map(|(_, b)| b.rate).collect::<Vec<_>>()),
         cpu_us: median(&rounds.iter().map(|(a, _)| a.cpu_us).collect::<Vec<_>>()),
@@ -107,10 +84,4 @@ async fn measure(server: &Server, load: &Load, time: Duration) -> anyhow::Result
     let took = started.elapsed().as_secs_f64();
     let cpu = server.cpu()?.saturating_sub(cpu);
     Ok(Measured { rate: answered / took, cpu_us: cpu.as_secs_f64() * 1e6 / answered.max(1.0) })
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

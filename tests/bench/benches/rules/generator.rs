@@ -8,7 +8,7 @@ use concierge_criteria::{
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The fields of a ticket and how many values each has.
+/// The fields of a ticket, and how many values each has.
 const FIELDS: [(&str, usize); 8] = [
     ("ticket.priority", 6),
     ("ticket.source", 6),
@@ -39,11 +39,19 @@ pub(crate) const MATCHES: usize = 10;
 /// What is measured.
 pub(crate) struct World {
     /// Every rule.
-    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) rules: Vec<Made>,
     /// A ticket that exactly ten of them match.
     pub(crate) ticket: Record,
     /// Tickets as they come.
     pub(crate) others: Vec<Record>,
+}
+
+/// A rule, and the criteria it was made of.
+#[derive(Clone)]
+pub(crate) struct Made {
+    pub(crate) rule: Arc<Rule>,
+    #[cfg_attr(not(feature = "peers"), expect(dead_code))]
+    pub(crate) criteria: Definition,
 }
 
 /// SplitMix64: the same numbers from the same seed, everywhere.
@@ -247,7 +255,7 @@ fn criteria(schema: &Schema, family: Family, of: Option<(&Places, &Record)>, ran
     items
 }
 
-fn rule(schema: &Schema, number: usize, criteria: Definition, random: &mut Random) -> Arc<Rule> {
+fn rule(schema: &Schema, number: usize, criteria: Definition, random: &mut Random) -> Made {
     let definition = RuleDefinition {
         id: Uuid::from_u64_pair(random.next(), random.next()),
         name: format!("rule {number}"),
@@ -259,7 +267,8 @@ fn rule(schema: &Schema, number: usize, criteria: Definition, random: &mut Rando
         criteria,
         outcomes: Vec::new(),
     };
-    Arc::new(compile_rule(schema, &definition).expect("sound criteria"))
+    let rule = Arc::new(compile_rule(schema, &definition).expect("sound criteria"));
+    Made { rule, criteria: definition.criteria }
 }
 
 /// So many rules, ten of which match the ticket, and one in twenty misses it by exactly one criterion.
@@ -271,11 +280,11 @@ pub(crate) fn world(count: usize, family: Family, seed: u64) -> World {
     let mut ticket = record(&schema, &places_of_ticket, random);
     ticket.set(schema.field(IMPORTANT).expect("a field"), true).expect("a flag");
     let of = Some((&places_of_ticket, &ticket));
-    let mut rules: Vec<Arc<Rule>> = Vec::with_capacity(count);
+    let mut rules: Vec<Made> = Vec::with_capacity(count);
     while rules.len() < MATCHES.min(count) {
         let items = criteria(&schema, family, of, random);
         let made = rule(&schema, rules.len(), nested(family, items, random), random);
-        if eval(made.criteria(), &ticket) == Truth::True {
+        if eval(made.rule.criteria(), &ticket) == Truth::True {
             rules.push(made);
         }
     }
@@ -291,9 +300,9 @@ pub(crate) fn world(count: usize, family: Family, seed: u64) -> World {
         let made = rule(&schema, rules.len(), Definition::all(items.clone()), random);
         items.remove(place);
         let others = rule(&schema, 0, Definition::all(items), random);
-        if eval(holds.criteria(), &ticket) == Truth::True
-            && eval(others.criteria(), &ticket) == Truth::True
-            && eval(made.criteria(), &ticket) == Truth::False
+        if eval(holds.rule.criteria(), &ticket) == Truth::True
+            && eval(others.rule.criteria(), &ticket) == Truth::True
+            && eval(made.rule.criteria(), &ticket) == Truth::False
         {
             rules.push(made);
         }
@@ -301,7 +310,7 @@ pub(crate) fn world(count: usize, family: Family, seed: u64) -> World {
     while rules.len() < count {
         let items = criteria(&schema, family, None, random);
         let made = rule(&schema, rules.len(), nested(family, items, random), random);
-        if eval(made.criteria(), &ticket) == Truth::False {
+        if eval(made.rule.criteria(), &ticket) == Truth::False {
             rules.push(made);
         }
     }
@@ -316,7 +325,7 @@ pub(crate) fn world(count: usize, family: Family, seed: u64) -> World {
 
 impl World {
     /// The rules that match the ticket, and as many of the others, taken evenly, as make up the number.
-    pub(crate) fn fewer(&self, count: usize) -> Vec<Arc<Rule>> {
+    pub(crate) fn fewer(&self, count: usize) -> Vec<Made> {
         let (matching, others) = self.rules.split_at(MATCHES);
         let step = (others.len() / (count - MATCHES)).max(1);
         matching.iter().chain(others.iter().step_by(step).take(count - MATCHES)).cloned().collect()
