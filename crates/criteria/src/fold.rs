@@ -1,8 +1,16 @@
-//! Text without case: each character through `char::to_lowercase`, nothing else.
+//! Text without case: each character through Unicode's simple folding, nothing else.
 
 /// The folded characters of a text, made as they are read.
 pub(crate) fn fold(text: &str) -> impl DoubleEndedIterator<Item = char> + Clone {
-    text.chars().flat_map(char::to_lowercase)
+    text.chars().map(folded)
+}
+
+/// A character without case: always one.
+pub(crate) fn folded(character: char) -> char {
+    if character.is_ascii() {
+        return character.to_ascii_lowercase();
+    }
+    unicode_case_mapping::case_folded(character).and_then(|to| char::from_u32(to.get())).unwrap_or(character)
 }
 
 /// Whether the text, folded, starts with a prefix that is folded already.

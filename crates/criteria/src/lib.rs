@@ -93,6 +93,8 @@
 //! | NUMBER, TIME   | CHANGED_TO       | 1      | false    | UNKNOWN    | the update changed it, and it is the value        |
 //! | TIME           | WITHIN_LAST      | 1      | false    | UNKNOWN    | it is now, or so many seconds ago or fewer        |
 //! | TIME           | WITHIN_NEXT      | 1      | false    | UNKNOWN    | it is now, or so many seconds off or fewer        |
+//! | TIME           | WITHIN_HOURS     | 1      | false    | UNKNOWN    | it is within the hours of the calendar            |
+//! | TIME           | OUTSIDE_HOURS    | 1      | false    | UNKNOWN    | it is a time outside the hours of the calendar    |
 //! | FLAG           | IS               | 1      | false    | UNKNOWN    | it is the value; empty is neither true nor false  |
 //! | FLAG           | CHANGED          | 0      | false    | UNKNOWN    | the update changed it                             |
 //! | FLAG           | CHANGED_FROM     | 1      | false    | UNKNOWN    | the update changed it, and it was the value       |
@@ -102,16 +104,31 @@
 //! part of the update. Where nothing was before, as for something new, they fail, and so the table has it; else a field
 //! that was emptied or filled has changed too. Where it is UNKNOWN what was before, so are they, unless CHANGED_TO asks
 //! for another value. WITHIN_LAST and WITHIN_NEXT are UNKNOWN for a record that was not told [the
-//! time](Record::set_now). MATCHES takes a pattern of the [regex crate](https://docs.rs/regex/#syntax), which takes time in
+//! time](Record::set_now), WITHIN_HOURS and OUTSIDE_HOURS for one that was not told [the hours](Record::set_hours) of
+//! the calendar, whose id is the value. MATCHES takes a pattern of the [regex crate](https://docs.rs/regex/#syntax), which takes time in
 //! proportion to the text; how long, how large and how many patterns may be is bounded ([`MAX_PATTERN_LENGTH`],
 //! [`MAX_PATTERN_SIZE`], [`MAX_PATTERNS`]).
 //!
 //! # Case
 //!
-//! The operators of TEXT ignore case unless a criterion minds it. Ignoring case maps each character through
-//! [`char::to_lowercase`] on both sides and compares the results. No other folding takes place: `ß` is not `ss`, a
-//! final `ς` is not `σ`, and a letter with a combining accent is not the composed letter. The members of a TEXT_SET and
-//! the names of a CHOICE are always compared exactly. A pattern without case follows Unicode's simple folding instead.
+//! The operators of TEXT ignore case unless a criterion minds it. Ignoring case maps each character through Unicode's
+//! simple folding on both sides and compares the results; a pattern without case does the same. The members of a
+//! TEXT_SET and the names of a CHOICE are always compared exactly. This table is read by a test:
+//!
+//! | One     | Other   | Same | Why                                                                  |
+//! |---------|---------|------|----------------------------------------------------------------------|
+//! | `Ä`     | `ä`     | yes  | a capital letter and its small one                                   |
+//! | `Σ`     | `ς`     | yes  | a final sigma is a sigma                                             |
+//! | `ẞ`     | `ß`     | yes  | a capital sharp s is a sharp s                                       |
+//! | `ſ`     | `s`     | yes  | a long s is an s                                                     |
+//! | `K`     | `k`     | yes  | the sign for kelvin is a k                                           |
+//! | `Ω`     | `ω`     | yes  | the sign for ohm is an omega                                         |
+//! | `ß`     | `ss`    | no   | one character never becomes two                                      |
+//! | `ﬁ`     | `fi`    | no   | nor does a ligature                                                  |
+//! | `İ`     | `i`     | no   | a dotted capital i is a letter of its own                            |
+//! | `ı`     | `i`     | no   | and so is a dotless small one                                        |
+//! | `é`     | `é`    | no   | a letter with a combining accent is not the composed letter          |
+//! | `é`     | `e`     | no   | nor the letter without                                               |
 
 mod compile;
 mod definition;
@@ -139,7 +156,7 @@ pub use index::{Matched, Ran, RuleIndex, Scratch};
 pub use operator::{Arity, Operator};
 pub use pattern::{MAX_PATTERN_LENGTH, MAX_PATTERN_SIZE, MAX_PATTERNS};
 pub use problem::{Problem, ProblemKind};
-pub use record::{Fact, Record, SetError};
+pub use record::{Fact, Hours, Record, SetError};
 pub use rule::{Action, AppliesTo, OutcomeDefinition, Rule, RuleDefinition, RuleSet, compile_rule};
 pub use schema::{Field, FieldId, FieldSet, FieldType, Schema, SchemaError};
 pub use truth::Truth;

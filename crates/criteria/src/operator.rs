@@ -64,6 +64,10 @@ pub enum Operator {
     WithinLast,
     /// It is in the future by so many seconds or fewer.
     WithinNext,
+    /// It is within the hours of a calendar.
+    WithinHours,
+    /// It is a time outside the hours of a calendar.
+    OutsideHours,
     /// The update changed it.
     Changed,
     /// The update changed it, and it was the value.
@@ -75,7 +79,7 @@ pub enum Operator {
 use Operator::{
     AnyOf, Between, Changed, ChangedFrom, ChangedTo, Contains, DoesNotContain, DoesNotInclude, EndsWith, Equals,
     Greater, GreaterOrEqual, HasNoValue, HasValue, Includes, IncludesAll, Is, IsNot, Less, LessOrEqual, Matches,
-    NoneOf, StartsWith, WithinLast, WithinNext,
+    NoneOf, OutsideHours, StartsWith, WithinHours, WithinLast, WithinNext,
 };
 
 impl Operator {
@@ -86,7 +90,7 @@ impl Operator {
     }
 
     /// Every operator.
-    pub const ALL: [Operator; 25] = [
+    pub const ALL: [Operator; 27] = [
         Is,
         IsNot,
         AnyOf,
@@ -109,6 +113,8 @@ impl Operator {
         Matches,
         WithinLast,
         WithinNext,
+        WithinHours,
+        OutsideHours,
         Changed,
         ChangedFrom,
         ChangedTo,
@@ -164,6 +170,8 @@ impl Operator {
                 Between,
                 WithinLast,
                 WithinNext,
+                WithinHours,
+                OutsideHours,
                 HasValue,
                 HasNoValue,
                 Changed,
@@ -180,17 +188,22 @@ impl Operator {
         match self {
             HasValue | HasNoValue | Changed => Arity::Zero,
             Is | IsNot | Contains | DoesNotContain | StartsWith | EndsWith | Less | LessOrEqual | Greater
-            | GreaterOrEqual | Matches | WithinLast | WithinNext | ChangedFrom | ChangedTo => Arity::One,
+            | GreaterOrEqual | Matches | WithinLast | WithinNext | WithinHours | OutsideHours | ChangedFrom
+            | ChangedTo => Arity::One,
             Between => Arity::Two,
             AnyOf | NoneOf | Equals | Includes | IncludesAll | DoesNotInclude => Arity::Many,
         }
     }
 
     /// What its values are, for a field of this type: one member of the field, but for a length of time, which is a
-    /// number of seconds.
+    /// number of seconds, and for a calendar, which is an id.
     #[must_use]
     pub fn values(self, kind: FieldType) -> FieldType {
-        if matches!(self, WithinLast | WithinNext) { FieldType::Number } else { kind.element() }
+        match self {
+            WithinLast | WithinNext => FieldType::Number,
+            WithinHours | OutsideHours => FieldType::Id,
+            _ => kind.element(),
+        }
     }
 
     /// Whether it is the opposite of another operator, and so holds on a field known to be empty.
@@ -225,6 +238,8 @@ impl Operator {
             Matches => "MATCHES",
             WithinLast => "WITHIN_LAST",
             WithinNext => "WITHIN_NEXT",
+            WithinHours => "WITHIN_HOURS",
+            OutsideHours => "OUTSIDE_HOURS",
             Changed => "CHANGED",
             ChangedFrom => "CHANGED_FROM",
             ChangedTo => "CHANGED_TO",

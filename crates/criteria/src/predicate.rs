@@ -4,6 +4,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::fold::{self, Pattern, fold};
 use crate::operator::Operator;
@@ -44,6 +45,11 @@ pub(crate) enum Positive {
     Matches(Box<Matcher>),
     /// How long ago, in nanoseconds.
     Elapsed(Range<i128>),
+    /// Whether it is within the hours of a calendar, or outside.
+    Hours {
+        calendar: Uuid,
+        within: bool,
+    },
     /// That it changed, and what it was before or is now.
     Changed(Option<Box<(When, Positive)>>),
 }
@@ -91,6 +97,9 @@ impl Predicate {
                 let (low, high) = if operator == Operator::WithinLast { (0, length) } else { (-length, 0) };
                 Positive::Elapsed((Bound::Included(low), Bound::Included(high)))
             }
+            (Operator::WithinHours | Operator::OutsideHours, _) => {
+                Positive::Hours { calendar: values.first()?.as_id()?, within: operator == Operator::WithinHours }
+            }
             (Operator::HasValue | Operator::HasNoValue, _) => Positive::Present,
             (_, FieldType::Flag) => Positive::Flag(values.first()?.as_flag()?),
             (_, FieldType::Id) => Positive::Ids(values.iter().filter_map(Value::as_id).collect()),
@@ -122,6 +131,10 @@ impl Predicate {
             (_, Fact::Empty) => Truth::from(self.negated),
             (Positive::Elapsed(wanted), Fact::Known(Value::Time(time))) => {
                 record.now().map_or(Truth::Unknown, |now| Truth::from(wanted.contains(&elapsed(time, &now))))
+            }
+            (Positive::Hours { calendar, within }, Fact::Known(Value::Time(time))) => {
+                let is_within = record.hours().and_then(|hours| hours.contain(*calendar, *time));
+                is_within.map_or(Truth::Unknown, |is_within| Truth::from(is_within == *within))
             }
             // A value of another type can come only from a record of another schema: then nobody knows.
             (positive, Fact::Known(value)) => {

@@ -1,8 +1,10 @@
 //! What is known of the thing that criteria are asked about.
 
+use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::schema::{FieldId, FieldSet, FieldType, Schema};
 use crate::value::Value;
@@ -53,6 +55,12 @@ pub enum SetError {
     NoSuchField(FieldId),
 }
 
+/// The hours of calendars, for WITHIN_HOURS and OUTSIDE_HOURS. The answer must never change, and should not allocate.
+pub trait Hours: fmt::Debug + Send + Sync {
+    /// Whether a time is within the hours of a calendar; none if nobody knows this calendar.
+    fn contain(&self, calendar: Uuid, time: DateTime<Utc>) -> Option<bool>;
+}
+
 /// What is known of every field of a schema.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -60,6 +68,7 @@ pub struct Record {
     facts: Vec<Fact>,
     before: Option<Arc<[Fact]>>,
     now: Option<DateTime<Utc>>,
+    hours: Option<Arc<dyn Hours>>,
 }
 
 impl Record {
@@ -76,7 +85,13 @@ impl Record {
     }
 
     fn of(schema: &Schema, fact: Fact) -> Record {
-        Record { schema: schema.clone(), facts: vec![fact; schema.fields().len()], before: None, now: None }
+        Record {
+            schema: schema.clone(),
+            facts: vec![fact; schema.fields().len()],
+            before: None,
+            now: None,
+            hours: None,
+        }
     }
 
     /// Says what was known before the update that this record shows. Without, nothing counts as changed.
@@ -99,6 +114,17 @@ impl Record {
     #[must_use]
     pub fn now(&self) -> Option<DateTime<Utc>> {
         self.now
+    }
+
+    /// Says which hours calendars have. Without, nobody knows what is within them.
+    pub fn set_hours(&mut self, hours: Arc<dyn Hours>) {
+        self.hours = Some(hours);
+    }
+
+    /// The hours of calendars.
+    #[must_use]
+    pub fn hours(&self) -> Option<&dyn Hours> {
+        self.hours.as_deref()
     }
 
     /// The schema it was made for.

@@ -116,10 +116,14 @@ pub(super) fn axis(
     Axis { field: field.clone(), atoms: places, choices: made, ties }
 }
 
-/// What a field was before an update is not looked into: whether it changed is open.
+/// What a field was before an update is not looked into, nor the hours of calendars: whether it changed or is within
+/// them is open.
 fn changes(choices: &mut Choices<'_>) {
-    let is_change: Vec<bool> =
-        choices.atoms.iter().map(|atom| matches!(atom.predicate().positive, Positive::Changed(_))).collect();
+    let is_change: Vec<bool> = choices
+        .atoms
+        .iter()
+        .map(|atom| matches!(atom.predicate().positive, Positive::Changed(_) | Positive::Hours { .. }))
+        .collect();
     if !is_change.contains(&true) {
         return;
     }

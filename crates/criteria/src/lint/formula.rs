@@ -157,9 +157,16 @@ impl<'a> Atoms<'a> {
 /// What a criterion answers on a fact.
 fn given(criterion: &Checked, fact: &Fact, scratch: &mut Record) -> Formula {
     let field = criterion.field.id;
-    let is_change = matches!(criterion.operator, Operator::Changed | Operator::ChangedFrom | Operator::ChangedTo);
+    let is_open = matches!(
+        criterion.operator,
+        Operator::Changed
+            | Operator::ChangedFrom
+            | Operator::ChangedTo
+            | Operator::WithinHours
+            | Operator::OutsideHours
+    );
     let before = scratch.get(field).clone();
-    if is_change || scratch.set(field, fact.clone()).is_err() {
+    if is_open || scratch.set(field, fact.clone()).is_err() {
         return Formula::Open;
     }
     let truth = criterion.on(scratch);

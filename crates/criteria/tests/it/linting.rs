@@ -267,6 +267,7 @@ fn records(names: &[&str]) -> Vec<Record> {
 fn asked_value(name: &str, operator: Operator) -> BoxedStrategy<Value> {
     match (name, operator) {
         (_, Operator::WithinLast | Operator::WithinNext) => (1..4_i64).prop_map(Value::from).boxed(),
+        (_, Operator::WithinHours | Operator::OutsideHours) => Just(Value::from(id(1))).boxed(),
         (_, Operator::Matches) => {
             select(vec!["a+b", "^b", "A$", "(ab|ba)b?", "^.$", "b.b"]).prop_map(Value::from).boxed()
         }

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use concierge_criteria::{Action, AppliesTo, Criterion, Definition, Fact, GroupKind, Operator, RuleDefinition, Value};
+use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 use uuid::Uuid;
 
-/// What is known of each field, by name; what was known before an update, by `before ` and the name; and as `now` the
-/// time.
+/// What is known of each field, by name; what was known before an update, by `before ` and the name; as `now` the
+/// time; and `hours` if those of calendars are known.
 pub(crate) type Facts = BTreeMap<String, Fact>;
 
 /// Whether criteria hold; `None` where nobody knows.
@@ -58,7 +59,7 @@ fn criterion_holds(criterion: &Criterion, fact: &Fact, facts: &Facts) -> Option<
     // Only a single text is ever compared without case, never the members of a set.
     let folds = !criterion.case_sensitive && matches!(seen, Value::Text(_));
     let fold = |value: &Value| match value {
-        Value::Text(text) if folds => Value::from(text.chars().flat_map(char::to_lowercase).collect::<String>()),
+        Value::Text(text) if folds => Value::from(text.chars().map(without_case).collect::<String>()),
         other => other.clone(),
     };
     let wanted: Vec<Value> = criterion.values.iter().map(fold).collect();
@@ -101,10 +102,29 @@ fn criterion_holds(criterion: &Criterion, fact: &Fact, facts: &Facts) -> Option<
             let ago = if criterion.operator == WithinLast { ago } else { -ago };
             0 <= ago && ago <= number(&wanted[0])
         }
+        WithinHours | OutsideHours => {
+            let Some(Fact::Known(_)) = facts.get("hours") else { return None };
+            let of = |calendar: &&(u128, i64, i64)| wanted[0] == Value::from(Uuid::from_u128(calendar.0));
+            let (_, from, until) = HOURS.iter().find(of)?;
+            (*from <= number(&seen) && number(&seen) < *until) == (criterion.operator == WithinHours)
+        }
         Changed | ChangedFrom | ChangedTo => unreachable!("answered above"),
         Between => number(&wanted[0]) <= number(&seen) && number(&seen) <= number(&wanted[1]),
     })
 }
+
+/// The first of all characters that differ only in case.
+fn without_case(character: char) -> char {
+    if character.is_ascii() {
+        return character.to_ascii_uppercase();
+    }
+    let mut alike = ClassUnicode::new([ClassUnicodeRange::new(character, character)]);
+    alike.case_fold_simple();
+    alike.ranges().iter().map(|range| range.start()).min().unwrap()
+}
+
+/// The oracle's calendars: so many seconds after 1970 from which on a calendar's hours are, and before which no more.
+pub(crate) const HOURS: [(u128, i64, i64); 2] = [(1, 0, 2), (2, 1, 9)];
 
 fn members(value: &Value) -> Vec<Value> {
     match value {

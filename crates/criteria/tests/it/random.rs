@@ -171,3 +171,14 @@ fn bytes_make_rules_that_match_fail_stop_and_stay_undecided() {
     }
     assert!(counts.iter().all(|count| *count >= 25), "{counts:?}");
 }
+
+/// What the fuzzer keeps: see `fuzz`.
+#[test]
+fn nothing_that_the_fuzzer_found_breaks_matching() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/compile_edit_match");
+    let files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 20, "{corpus} has {} files", files.len());
+    for file in files {
+        agree::few(&std::fs::read(file).unwrap());
+    }
+}

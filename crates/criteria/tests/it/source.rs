@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use concierge_criteria::{
-    Action, AppliesTo, Arity, Criterion, Definition, Fact, FieldType, Occasion, Operator, OutcomeDefinition, Record,
-    RuleDefinition, Schema, Value,
+    Action, AppliesTo, Arity, Criterion, Definition, Fact, FieldType, Hours, Occasion, Operator, OutcomeDefinition,
+    Record, RuleDefinition, Schema, Value,
 };
 use uuid::Uuid;
 
-use crate::oracle::{Asked, Facts};
+use crate::oracle::{Asked, Facts, HOURS};
 
 /// Texts that differ in case, and some that fold in odd ways.
-const TEXTS: [&str; 14] =
-    ["a", "A", "ab", "aB", "bab", "BAAB", "aab", "ß", "ẞ", "İ", "i\u{307}", "\u{212A}", "k", "Σς"];
+const TEXTS: [&str; 15] =
+    ["a", "A", "ab", "aB", "bab", "BAAB", "aab", "ß", "ẞ", "İ", "i\u{307}", "\u{212A}", "k", "Σς", "ſ"];
 const PATTERNS: [&str; 12] =
     ["ab", "a+b", "^b", "A$", "(ab|ba)b?", "[kß]", "b.b", ".*", "aab|İ", "^.$", "(?:aa)?b", "σ"];
 const NAMES: [&str; 3] = ["EMAIL", "PHONE", "PORTAL"];
@@ -105,6 +105,9 @@ impl<'a> Source<'a> {
         if self.one_in(2) {
             facts.insert("now".to_owned(), time(self.between(0, 3)).into());
         }
+        if self.one_in(2) {
+            facts.insert("hours".to_owned(), true.into());
+        }
         facts
     }
 
@@ -121,6 +124,7 @@ impl<'a> Source<'a> {
             .map(|_| match operator {
                 Operator::Matches => self.pick(&PATTERNS).into(),
                 Operator::WithinLast | Operator::WithinNext => self.between(1, 2).into(),
+                Operator::WithinHours | Operator::OutsideHours => self.id(3).into(),
                 _ => self.value(field.kind.element()),
             })
             .collect();
@@ -217,6 +221,16 @@ fn time(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap()
 }
 
+#[derive(Debug)]
+struct Calendars;
+
+impl Hours for Calendars {
+    fn contain(&self, calendar: Uuid, time: DateTime<Utc>) -> Option<bool> {
+        let (_, from, until) = HOURS.iter().find(|(number, ..)| Uuid::from_u128(*number) == calendar)?;
+        Some((*from..*until).contains(&time.timestamp()))
+    }
+}
+
 /// The record that knows this.
 pub(crate) fn record(schema: &Schema, facts: &Facts) -> Record {
     let (mut record, mut before) = (Record::new(schema), Record::new(schema));
@@ -225,6 +239,7 @@ pub(crate) fn record(schema: &Schema, facts: &Facts) -> Record {
         match (name.strip_prefix("before "), fact) {
             (Some(name), fact) => before.set(field(name), fact.clone()).unwrap(),
             (None, Fact::Known(Value::Time(now))) if name == "now" => record.set_now(*now),
+            (None, _) if name == "hours" => record.set_hours(Arc::new(Calendars)),
             (None, fact) => record.set(field(name), fact.clone()).unwrap(),
         }
     }

@@ -28,7 +28,7 @@ fn rows() -> Vec<Row> {
     let mut inside = false;
     for line in include_str!("../../src/lib.rs").lines() {
         let cells: Vec<&str> = line.trim_start_matches("//!").split('|').map(str::trim).collect();
-        if cells.len() < 7 {
+        if cells.len() != 8 {
             inside = false;
             continue;
         }
@@ -121,4 +121,32 @@ fn table_says_what_each_operator_answers_on_an_unknown_value() {
             row.operator
         );
     }
+}
+
+#[test]
+fn table_of_case_says_what_folds() {
+    let mut rows = 0;
+    for line in include_str!("../../src/lib.rs").lines() {
+        let cells: Vec<&str> = line.trim_start_matches("//!").split('|').map(str::trim).collect();
+        let [_, one, other, same, _, _] = *cells else { continue };
+        if !one.starts_with('`') {
+            continue;
+        }
+        rows += 1;
+        let (one, other) = (one.trim_matches('`'), other.trim_matches('`'));
+        let same = match same {
+            "yes" => Truth::True,
+            "no" => Truth::False,
+            cell => panic!("{cell} is no answer"),
+        };
+        for (one, other) in [(one, other), (other, one)] {
+            let field = field_of(FieldType::Text);
+            assert_eq!(ask(Criterion::new(field, Operator::Is, [one]), other), same, "{one} is {other}");
+            let sure = Criterion::new(field, Operator::Is, [one]).case_sensitive();
+            assert_eq!(ask(sure, other), Truth::False, "{one} is exactly {other}");
+            let pattern = Criterion::new(field, Operator::Matches, [format!("^{one}$")]);
+            assert_eq!(ask(pattern, other), same, "^{one}$ matches {other}");
+        }
+    }
+    assert_eq!(rows, 12);
 }

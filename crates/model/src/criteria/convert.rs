@@ -37,7 +37,7 @@ pub fn definition(schema: &Schema, criteria: Option<&CriteriaGroup>, record: &st
         Some(top) => group(top, &format!("{record}.criteria"), &mut violations),
     };
     if let Some(top) = criteria {
-        check_changed(schema, top, &format!("{record}.criteria"), &mut violations);
+        check_operators(schema, top, &format!("{record}.criteria"), &mut violations);
     }
     if patterns(&made) > MOST_PATTERNS {
         let many = format!("must have at most {MOST_PATTERNS} criteria with MATCHES");
@@ -46,14 +46,19 @@ pub fn definition(schema: &Schema, criteria: Option<&CriteriaGroup>, record: &st
     if violations.is_empty() { Ok(made) } else { Err(violations) }
 }
 
-/// Refuses to ask what a field was where nobody keeps it.
-fn check_changed(schema: &Schema, from: &CriteriaGroup, path: &str, violations: &mut Violations) {
+/// Refuses to ask what a field was where nobody keeps it, and what the hours of a calendar are where nobody has them.
+fn check_operators(schema: &Schema, from: &CriteriaGroup, path: &str, violations: &mut Violations) {
     for (index, criterion) in from.criteria.iter().enumerate() {
         let of_update = matches!(
             criterion.operator(),
             ProtoOperator::Changed | ProtoOperator::ChangedFrom | ProtoOperator::ChangedTo
         );
         let path = format!("{path}.criteria[{index}].operator");
+        let of_hours = matches!(criterion.operator(), ProtoOperator::WithinHours | ProtoOperator::OutsideHours);
+        if of_hours && schema.field("event.changed_fields").is_some() {
+            violations.add(path, "must not be WITHIN_HOURS or OUTSIDE_HOURS here: only ticket rules know calendars");
+            continue;
+        }
         if !of_update {
             continue;
         }
@@ -66,7 +71,7 @@ fn check_changed(schema: &Schema, from: &CriteriaGroup, path: &str, violations: 
         }
     }
     for (index, inner) in from.groups.iter().enumerate() {
-        check_changed(schema, inner, &format!("{path}.groups[{index}]"), violations);
+        check_operators(schema, inner, &format!("{path}.groups[{index}]"), violations);
     }
 }
 
@@ -184,6 +189,8 @@ pub fn operator(from: Operator) -> ProtoOperator {
         Operator::Matches => ProtoOperator::Matches,
         Operator::WithinLast => ProtoOperator::WithinLast,
         Operator::WithinNext => ProtoOperator::WithinNext,
+        Operator::WithinHours => ProtoOperator::WithinHours,
+        Operator::OutsideHours => ProtoOperator::OutsideHours,
         Operator::Changed => ProtoOperator::Changed,
         Operator::ChangedFrom => ProtoOperator::ChangedFrom,
         Operator::ChangedTo => ProtoOperator::ChangedTo,

@@ -173,3 +173,13 @@ fn operators_and_values_keep_their_meaning_both_ways() {
         assert_eq!(carried.iter().map(|v| value(v).unwrap()).collect::<Vec<_>>(), [each]);
     }
 }
+
+#[test]
+fn hours_of_a_calendar_are_for_rules_only() {
+    let id = Kind::Id(uuid::Uuid::from_u128(1).to_string());
+    let within = group(vec![criterion_on("ticket.logged_time", ProtoOperator::WithinHours, vec![id])]);
+    assert!(compile(rule_schema(), Some(&within), "rule").is_ok());
+    let refused = compile(notification_schema(), Some(&within), "definition").unwrap_err();
+    let told: Vec<_> = refused.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(told, ["definition.criteria.criteria[0].operator"]);
+}

@@ -41,6 +41,6 @@ impl Configured for Calendars {
 
     fn users(set: &RuleSet, id: &str) -> Vec<(&'static str, i64)> {
         let slas = set.configuration().slas.live().filter(|sla| sla.calendar_id == id).count();
-        vec![("sla", slas as i64)]
+        vec![("sla", slas as i64), ("rule", set.naming(id))]
     }
 }

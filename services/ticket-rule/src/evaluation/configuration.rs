@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use concierge_criteria::Hours;
+use concierge_model::calendar::WorkingTime;
 use concierge_model::criteria;
 use concierge_model::custom_field::{self, Definition};
 use concierge_proto::Record;
@@ -61,9 +64,34 @@ pub struct Configuration {
     /// Those of customers, sites and users, as directory told of them.
     pub(crate) requester_fields: Records<CustomField>,
     fields: Arc<RuleFields>,
+    /// The hours of the calendars, ready to ask.
+    hours: Arc<CalendarHours>,
+}
+
+/// The hours of calendars, deleted ones included, by their ids.
+#[derive(Clone, Debug, Default)]
+struct CalendarHours(HashMap<Uuid, WorkingTime>);
+
+impl Hours for CalendarHours {
+    fn contain(&self, calendar: Uuid, time: DateTime<Utc>) -> Option<bool> {
+        self.0.get(&calendar).map(|hours| hours.contains(time))
+    }
 }
 
 impl Configuration {
+    /// Puts a calendar in place of the one with this id.
+    pub(crate) fn put_calendar(&mut self, id: Uuid, calendar: Calendar) {
+        if let Some(hours) = WorkingTime::of(&calendar) {
+            Arc::make_mut(&mut self.hours).0.insert(id, hours);
+        }
+        self.calendars.put(id, calendar);
+    }
+
+    /// The hours of the calendars, for criteria that ask for them.
+    pub(crate) fn hours(&self) -> Arc<dyn Hours> {
+        Arc::clone(&self.hours) as Arc<dyn Hours>
+    }
+
     /// The status with this id.
     pub fn status(&self, id: &str) -> Option<&Status> {
         self.statuses.get(id)

@@ -28,7 +28,9 @@ pub(super) fn record(configuration: &Configuration, seen: &Seen<'_>) -> Record {
         now: seen.now,
         event: None,
     };
-    criteria::record(configuration.fields().schema(), &input)
+    let mut record = criteria::record(configuration.fields().schema(), &input);
+    record.set_hours(configuration.hours());
+    record
 }
 
 /// What was known before an update, of which `after` is the end. Where the ticket before it was not kept, nobody knows

@@ -137,7 +137,11 @@ impl RuleSet {
                 Priority::TYPE => put(&mut configuration.priorities, version)?,
                 TicketType::TYPE => put(&mut configuration.ticket_types, version)?,
                 Sla::TYPE => put(&mut configuration.slas, version)?,
-                Calendar::TYPE => put(&mut configuration.calendars, version)?,
+                Calendar::TYPE => {
+                    if let Some(bytes) = version.record {
+                        configuration.put_calendar(version.id, decode(&bytes)?);
+                    }
+                }
                 Category::TYPE => {
                     put(&mut configuration.categories, version)?;
                     categories = true;

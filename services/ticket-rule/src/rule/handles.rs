@@ -134,6 +134,7 @@ pub(super) fn own(configuration: &Configuration, target: Target, id: &str) -> Op
         Target::Priority => live(configuration.priority(id), |record| &record.name),
         Target::TicketType => live(configuration.ticket_type(id), |record| &record.name),
         Target::Sla => live(configuration.sla(id), |record| &record.name),
+        Target::Calendar => live(configuration.calendar(id), |record| &record.name),
         // Unique below one parent only.
         Target::Category(_) => live(configuration.ticket_category(id), |record| &record.name)
             .filter(|name| matches!(name, Handle::Name(name) if own_named(configuration, target, name).len() == 1)),
@@ -151,6 +152,7 @@ pub(super) fn own_named(configuration: &Configuration, target: Target, name: &st
         Target::Priority => having(configuration.priorities.live(), |record| record.name == name),
         Target::TicketType => having(configuration.ticket_types.live(), |record| record.name == name),
         Target::Sla => having(configuration.slas.live(), |record| record.name == name),
+        Target::Calendar => having(configuration.calendars.live(), |record| record.name == name),
         Target::Category(level) => having(configuration.categories.live(), |record| {
             record.name == name && usize::try_from(record.level()) == Ok(level)
         }),

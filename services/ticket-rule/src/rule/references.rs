@@ -4,8 +4,8 @@ use concierge_model::custom_field;
 use concierge_proto::Record as _;
 use concierge_proto::common::criterion_value::Kind as ValueKind;
 use concierge_proto::common::custom_field_value::Kind as CustomKind;
-use concierge_proto::common::{CriteriaGroup, Criterion};
-use concierge_proto::ticket_rule::{Category, Priority, Rule, RuleOutcomes, Sla, Status, TicketType};
+use concierge_proto::common::{CriteriaGroup, Criterion, Operator};
+use concierge_proto::ticket_rule::{Calendar, Category, Priority, Rule, RuleOutcomes, Sla, Status, TicketType};
 
 use crate::category::path;
 use crate::configure::Missing;
@@ -21,11 +21,20 @@ pub(crate) enum Target {
     Sla,
     /// Of a level.
     Category(usize),
+    Calendar,
     /// A record of directory.
     Directory(Kind),
 }
 
 impl Target {
+    /// What the ids of a criterion are of; none for one without ids.
+    fn of(criterion: &Criterion) -> Option<Self> {
+        match criterion.operator() {
+            Operator::WithinHours | Operator::OutsideHours => Some(Self::Calendar),
+            _ => Self::of_field(&criterion.field),
+        }
+    }
+
     /// What the ids of a field of criteria are of; none for fields without ids.
     fn of_field(field: &str) -> Option<Self> {
         Some(match field {
@@ -56,6 +65,7 @@ impl Target {
             Self::TicketType => TicketType::TYPE,
             Self::Sla => Sla::TYPE,
             Self::Category(_) => Category::TYPE,
+            Self::Calendar => Calendar::TYPE,
             Self::Directory(kind) => kind.record_type(),
         }
     }
@@ -70,6 +80,7 @@ impl Target {
             Self::Category(level) => {
                 missing.unless_category(configuration, path, id, i32::try_from(level).unwrap_or(0));
             }
+            Self::Calendar => missing.unless(path, id, configuration.calendar(id)),
             Self::Directory(_) => {}
         }
     }
@@ -125,7 +136,7 @@ fn any_criterion(group: &CriteriaGroup, is_so: &dyn Fn(&Criterion) -> bool) -> b
 
 fn in_group<'a>(group: &'a CriteriaGroup, path: &str, named: &mut Vec<Named<'a>>) {
     for (index, criterion) in group.criteria.iter().enumerate() {
-        let Some(target) = Target::of_field(&criterion.field) else { continue };
+        let Some(target) = Target::of(criterion) else { continue };
         for (value_index, value) in criterion.values.iter().enumerate() {
             if let Some(ValueKind::Id(id)) = &value.kind {
                 let path = format!("{path}.criteria[{index}].values[{value_index}]");
@@ -188,7 +199,7 @@ pub(super) fn replace(rule: &mut Rule, replacement: impl Fn(Named<'_>) -> Option
 }
 
 fn replace_in_group(group: &mut CriteriaGroup, new: &mut impl Iterator<Item = Option<String>>) {
-    for criterion in group.criteria.iter_mut().filter(|criterion| Target::of_field(&criterion.field).is_some()) {
+    for criterion in group.criteria.iter_mut().filter(|criterion| Target::of(criterion).is_some()) {
         for value in &mut criterion.values {
             if let Some(ValueKind::Id(id)) = &mut value.kind
                 && let Some(Some(other)) = new.next()

@@ -1,16 +1,18 @@
 //! `CalendarService`.
 
+use concierge_proto::common::Operator;
 use concierge_proto::ticket_rule::{
-    Calendar, CreateCalendarRequest, CreateSlaRequest, DayOfWeek, DeleteCalendarRequest, DeleteSlaRequest,
-    GetCalendarRequest, Holiday, ListCalendarsRequest, LogTicketRequest, Sla, SlaTarget, Ticket,
-    UndeleteCalendarRequest, UpdateCalendarRequest, UpdateSlaRequest, WorkingHours,
+    Calendar, CreateCalendarRequest, CreateRuleRequest, CreateSlaRequest, DayOfWeek, DeleteCalendarRequest,
+    DeleteSlaRequest, ExplainTicketRequest, GetCalendarRequest, Holiday, ListCalendarsRequest, LogTicketRequest,
+    RuleVerdict, Sla, SlaTarget, Ticket, UndeleteCalendarRequest, UpdateCalendarRequest, UpdateSlaRequest,
+    WorkingHours,
 };
 use concierge_testkit::request_id;
 use prost_types::{Duration, Timestamp};
 use tonic::Code;
 
-use crate::desk::{Desk, ON_HOLD, OPEN, fields, id};
-use crate::support::{because, mask, refused};
+use crate::desk::{Desk, ON_HOLD, OPEN, fields, id, matched};
+use crate::support::{because, criterion, id_of, mask, refused, rule, tag};
 
 fn hours(day: DayOfWeek, start: &str, end: &str) -> WorkingHours {
     WorkingHours { day: day.into(), start_time: start.to_owned(), end_time: end.to_owned() }
@@ -108,21 +110,61 @@ async fn stays_while_an_agreement_names_it() {
     assert!(live.delete_time.is_none());
 }
 
+/// When it is so late in UTC on a day of November 2025. The 23rd was a Sunday; in winter Berlin is an hour ahead.
+fn at(day: u32, hour: u32) -> Timestamp {
+    let date = chrono::NaiveDate::from_ymd_opt(2025, 11, day).and_then(|date| date.and_hms_opt(hour, 0, 0));
+    Timestamp { seconds: date.unwrap().and_utc().timestamp(), nanos: 0 }
+}
+
+#[tokio::test]
+async fn rules_ask_for_its_hours_as_they_were_and_keep_it() {
+    let mut desk = Desk::alone().await;
+    let one = desk.heard_of_one().await;
+    let calendar = create(&desk, office()).await.unwrap();
+    let logged = |operator, id: &str| vec![criterion("ticket.logged_time", operator, [id_of(id)])];
+    let unknown = rule("nowhere", logged(Operator::WithinHours, &id()), tag("x"));
+    let request = CreateRuleRequest { rule: Some(unknown), request_id: request_id() };
+    let unknown = desk.rules().create_rule(request).await.unwrap_err();
+    assert_eq!(fields(&unknown), ["rule.criteria.criteria[0].values[0]"]);
+    assert_eq!(refused::<()>(Err(unknown)), because(Code::InvalidArgument, "REFERENCE_NOT_FOUND"));
+
+    desk.rule(rule("at work", logged(Operator::WithinHours, &calendar.id), tag("work"))).await;
+    desk.rule(rule("at night", logged(Operator::OutsideHours, &calendar.id), tag("night"))).await;
+    let log = |time| Ticket { logged_time: Some(time), ..one.ticket("Printer") };
+    let monday = desk.log(log(at(24, 8))).await.unwrap();
+    assert_eq!(matched(&monday.evaluation), ["at work"]);
+    for night in [at(23, 12), at(24, 7), at(24, 16)] {
+        assert_eq!(matched(&desk.log(log(night)).await.unwrap().evaluation), ["at night"]);
+    }
+
+    // Other hours are for other tickets; what was decided is explained by those it was decided by.
+    let request = UpdateCalendarRequest {
+        calendar: Some(Calendar {
+            id: calendar.id.clone(),
+            working_hours: vec![hours(DayOfWeek::Friday, "09:00", "17:00")],
+            ..Default::default()
+        }),
+        update_mask: mask(&["working_hours"]),
+        request_id: request_id(),
+    };
+    desk.calendars().update_calendar(request).await.unwrap();
+    assert_eq!(matched(&desk.log(log(at(24, 8))).await.unwrap().evaluation), ["at night"]);
+    let request = ExplainTicketRequest { ticket_id: monday.ticket.unwrap().id, ..Default::default() };
+    let told = desk.rules().explain_ticket(request).await.unwrap().into_inner().traces;
+    let verdicts: Vec<_> = told.iter().map(|trace| (trace.rule_name.as_str(), trace.verdict())).collect();
+    assert_eq!(verdicts, [("at work", RuleVerdict::Matched), ("at night", RuleVerdict::NotMatched)]);
+
+    let request = DeleteCalendarRequest { id: calendar.id, etag: String::new(), request_id: request_id() };
+    let refusal = refused(desk.calendars().delete_calendar(request).await);
+    assert_eq!(refusal, because(Code::FailedPrecondition, "RECORD_IN_USE"));
+}
+
 #[tokio::test]
 async fn tickets_are_due_in_its_hours() {
     let mut desk = Desk::alone().await;
     let one = desk.heard_of_one().await;
     let calendar = create(&desk, office()).await.unwrap();
     let sla = promise(&desk, &calendar.id).await.unwrap();
-    // 2025-11-23 was a Sunday; in winter Berlin is an hour ahead.
-    let at = |day: u32, hour: u32| Timestamp {
-        seconds: chrono::NaiveDate::from_ymd_opt(2025, 11, day)
-            .and_then(|date| date.and_hms_opt(hour, 0, 0))
-            .unwrap()
-            .and_utc()
-            .timestamp(),
-        nanos: 0,
-    };
     let ticket = Ticket { sla_id: sla.id.clone(), logged_time: Some(at(23, 12)), ..one.ticket("Printer") };
     let request = LogTicketRequest { ticket: Some(ticket), request_id: request_id() };
     let logged = desk.tickets().log_ticket(request).await.unwrap().into_inner().ticket.unwrap();

@@ -96,6 +96,9 @@ fn expected(field: &str, operator: Operator) -> Option<Kind> {
     if matches!(operator, Operator::WithinLast | Operator::WithinNext) {
         return Some(Kind::Number);
     }
+    if matches!(operator, Operator::WithinHours | Operator::OutsideHours) {
+        return Some(Kind::Id);
+    }
     let known = rule_schema().fields().iter().find(|known| *known.name == *field)?;
     Some(match known.kind.element() {
         FieldType::Flag => Kind::Flag,
