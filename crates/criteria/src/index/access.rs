@@ -10,6 +10,8 @@ pub(crate) struct Access {
     always: (u32, u32),
     singles: Vec<Single>,
     groups: Vec<Group>,
+    /// The groups whose other values may be in several classes, by what these are on.
+    shared: Vec<Shared>,
     /// The pairs of classes, in an open hash table at most a quarter full: the pair, and where its clauses are.
     slots: Vec<Slot>,
     slot_shift: u32,
@@ -47,6 +49,14 @@ struct Group {
     all: (u32, u32),
 }
 
+/// A dimension whose values may be in several classes, and for each class the groups that have it, as bits: a text is
+/// in many classes, and most of them are in few groups.
+#[derive(Debug)]
+struct Shared {
+    dimension: u16,
+    of_class: Vec<u64>,
+}
+
 impl Access {
     /// Of sorted keys.
     pub(crate) fn new(keys: &[Key], classes: impl Fn(u16) -> u32, multiple: impl Fn(u16) -> bool) -> Access {
@@ -67,6 +77,9 @@ impl Access {
                 (one, other) => {
                     let group = access.groups.len();
                     access.groups.push(Group { one, other, multiple: multiple(other), all });
+                    if multiple(other) {
+                        access.share(group, other, classes(other), within);
+                    }
                     let mut start = 0;
                     for same in within.chunk_by(|a, b| a.classes == b.classes) {
                         let (first, end) = (at(from + start), at(from + start + same.len()));
@@ -80,6 +93,19 @@ impl Access {
         }
         access.table(&pairs);
         access
+    }
+
+    fn share(&mut self, group: usize, dimension: u16, classes: u32, keys: &[Key]) {
+        let place = self.shared.iter().position(|it| it.dimension == dimension).unwrap_or_else(|| {
+            self.shared.push(Shared { dimension, of_class: vec![0; classes as usize] });
+            self.shared.len() - 1
+        });
+        let Some(shared) = self.shared.get_mut(place) else { return };
+        for key in keys {
+            if let Some(groups) = shared.of_class.get_mut(key.classes.1 as usize) {
+                *groups |= 1 << group;
+            }
+        }
     }
 
     fn table(&mut self, pairs: &[Slot]) {
@@ -133,14 +159,7 @@ impl Access {
             if one == UNKNOWN || other == UNKNOWN {
                 // Nobody knows: none of them fails by this.
                 found(group.all.0, group.all.1);
-            } else if group.multiple {
-                for other in state.classes(group.other).unwrap_or_default() {
-                    let key = pair(number, one, *other);
-                    if self.may_have(key) {
-                        self.find_pair(key, &mut found);
-                    }
-                }
-            } else {
+            } else if !group.multiple {
                 let key = pair(number, one, other);
                 if let Some(hit) = hits.get_mut(count) {
                     *hit = key;
@@ -150,6 +169,20 @@ impl Access {
         }
         for key in hits.iter().take(count) {
             self.find_pair(*key, &mut found);
+        }
+        for shared in &self.shared {
+            for other in state.classes(shared.dimension).unwrap_or_default() {
+                let mut groups = shared.of_class.get(*other as usize).copied().unwrap_or_default();
+                while groups != 0 {
+                    let number = groups.trailing_zeros() as usize;
+                    groups &= groups - 1;
+                    let one = self.groups.get(number).map_or(UNKNOWN, |group| state.number(group.one));
+                    let key = pair(number, one, *other);
+                    if one != UNKNOWN && self.may_have(key) {
+                        self.find_pair(key, &mut found);
+                    }
+                }
+            }
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use hashbrown::HashMap;
 
 use super::classes::FIRST;
 use crate::fold::fold;
 use crate::predicate::{Place, Positive};
+
+/// Parts of so many bytes together have the faster of two automata, which takes some hundred times as much memory.
+const MOST_FAST: usize = 64 << 10;
 
 /// Where a part is looked for, with a class for each place.
 type Places = Vec<(Place, u32)>;
@@ -129,7 +132,10 @@ impl Questions {
         }
         let mut patterns: Vec<_> = self.parts.iter().map(|(text, places)| (text.clone(), places.clone())).collect();
         patterns.sort_unstable();
-        let automaton = AhoCorasick::new(patterns.iter().map(|(text, _)| text.as_bytes())).ok();
+        let length: usize = patterns.iter().map(|(text, _)| text.len()).sum();
+        let kind = (length <= MOST_FAST).then_some(AhoCorasickKind::DFA);
+        let texts = patterns.iter().map(|(text, _)| text.as_bytes());
+        let automaton = AhoCorasick::builder().kind(kind).build(texts).ok();
         self.finder = Some(Finder { automaton, patterns });
     }
 
