@@ -6,6 +6,7 @@ mod export;
 mod file;
 mod list;
 mod plan;
+mod reapply;
 mod simulate;
 
 use std::process::ExitCode;
@@ -25,7 +26,8 @@ const EXAMPLES: &str = "Examples:
   concierge rules export > rules.yaml  all of them as a file, to be changed
   concierge rules plan rules.yaml      what the file would change
   concierge rules simulate rules.yaml  what it would have done to past tickets
-  concierge rules apply rules.yaml     make the rules what the file says";
+  concierge rules apply rules.yaml     make the rules what the file says
+  concierge rules reapply --dry-run    what the rules would do to the tickets that are there";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -39,6 +41,8 @@ enum Command {
     Simulate(simulate::Simulate),
     /// Make the rules what a file says.
     Apply(plan::Apply),
+    /// Run rules again on tickets that are not closed.
+    Reapply(reapply::Reapply),
 }
 
 impl Rules {
@@ -51,6 +55,7 @@ impl Rules {
                 Command::Plan(plan) => plan.run().await,
                 Command::Simulate(simulate) => simulate.run().await,
                 Command::Apply(apply) => apply.run().await,
+                Command::Reapply(reapply) => reapply.run().await,
             }
         })
     }

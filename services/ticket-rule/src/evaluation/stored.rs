@@ -29,6 +29,8 @@ pub struct NewEvaluation<'a> {
     pub evaluated: &'a Evaluated,
     /// True when directory had not answered.
     pub stale: bool,
+    /// What it was made for, where the occasion does not say it.
+    pub cause: Option<EvaluationCause>,
     /// The evaluation that this one repeats on fresh facts.
     pub corrects: Option<Uuid>,
     /// The version that the ticket will have, if it is to be evaluated again once directory is back.
@@ -120,7 +122,7 @@ pub async fn store(tx: &mut Tx, new: &NewEvaluation<'_>) -> Result<(), Error> {
         Occasion::Updated { changed } => (EvaluationCause::Updated, changed.clone(), Vec::new()),
         Occasion::Asked { rules } => (EvaluationCause::Applied, Vec::new(), rules.iter().copied().collect()),
     };
-    let cause = if new.corrects.is_some() { EvaluationCause::Second } else { occasion };
+    let cause = new.cause.unwrap_or(occasion);
     let facts = input.facts.map(content);
     let ticket_id: Uuid = ticket.id.parse().map_err(Error::internal)?;
     let withheld: Vec<Uuid> = input.withheld.iter().copied().collect();

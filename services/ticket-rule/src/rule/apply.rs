@@ -63,6 +63,7 @@ async fn run(
         before: Some(before.clone()),
         action: None,
         occasion: Some(occasion.clone()),
+        cause: None,
         facts: Some(facts.clone()),
         known: Known::default(),
         moment,

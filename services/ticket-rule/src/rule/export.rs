@@ -1,13 +1,11 @@
 //! All rules, and what the records that they name are known by.
 
 use std::collections::HashSet;
-use std::pin::Pin;
 
 use concierge_proto::Record as _;
 use concierge_proto::ticket_rule::{ExportRulesResponse, Rule, RuleReference};
+use concierge_runtime::program::Parts;
 use concierge_runtime::{Call, Error};
-use futures::Stream;
-use tonic::Status;
 use uuid::Uuid;
 
 use super::handles::{self, Scope};
@@ -16,14 +14,11 @@ use super::store;
 use crate::TicketRule;
 use crate::facts::references::Kind;
 
-/// The parts.
-pub(super) type Parts = Pin<Box<dyn Stream<Item = Result<ExportRulesResponse, Status>> + Send>>;
-
 /// So many rules are in a part.
 const PART: usize = 250;
 
 /// Two round trips, and those of [`handles::heard`].
-pub(super) async fn export(service: &TicketRule) -> Result<Parts, Error> {
+pub(super) async fn export(service: &TicketRule) -> Result<Parts<ExportRulesResponse>, Error> {
     let set = service.rule_sets.newest().await?;
     let mut rules: Vec<Rule> = set.rules().cloned().collect();
     rules.sort_by_cached_key(order);

@@ -11,6 +11,7 @@ mod import;
 mod matches;
 mod order;
 mod problems;
+mod reapply;
 pub(crate) mod references;
 mod simulate;
 mod store;
@@ -22,10 +23,10 @@ use concierge_proto::ticket_rule::rule_service_server::RuleService;
 use concierge_proto::ticket_rule::{
     ApplyRuleRequest, ApplyRuleResponse, CreateRuleRequest, CreateRuleResponse, DeleteRuleRequest, DeleteRuleResponse,
     EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest, ExplainTicketResponse, ExportRulesRequest,
-    GetRuleRequest, GetRuleResponse, GetTicketMatchesRequest, GetTicketMatchesResponse, ImportRulesRequest,
-    ImportRulesResponse, ListRulesRequest, ListRulesResponse, ReorderRulesRequest, ReorderRulesResponse, Rule,
-    SimulateRulesRequest, SimulateRulesResponse, UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest,
-    UpdateRuleResponse,
+    ExportRulesResponse, GetRuleRequest, GetRuleResponse, GetTicketMatchesRequest, GetTicketMatchesResponse,
+    ImportRulesRequest, ImportRulesResponse, ListRulesRequest, ListRulesResponse, ReapplyRulesRequest,
+    ReapplyRulesResponse, ReorderRulesRequest, ReorderRulesResponse, Rule, SimulateRulesRequest, SimulateRulesResponse,
+    UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest, UpdateRuleResponse,
 };
 use concierge_runtime::program::Parts;
 use concierge_runtime::resource::Only;
@@ -107,7 +108,13 @@ impl RuleService for TicketRule {
         Ok(Response::new(simulate::simulate(self, request.into_inner()).await?))
     }
 
-    type ExportRulesStream = export::Parts;
+    type ReapplyRulesStream = Parts<ReapplyRulesResponse>;
+
+    async fn reapply_rules(&self, request: Request<ReapplyRulesRequest>) -> Answer<Self::ReapplyRulesStream> {
+        Ok(Response::new(reapply::reapply(self, request.into_inner()).await?))
+    }
+
+    type ExportRulesStream = Parts<ExportRulesResponse>;
 
     async fn export_rules(&self, _: Request<ExportRulesRequest>) -> Answer<Self::ExportRulesStream> {
         Ok(Response::new(export::export(self).await?))

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use concierge_model::custom_field;
 use concierge_proto::Record as _;
 use concierge_proto::common::{CustomFieldValue, criterion_value};
-use concierge_proto::ticket_rule::{StatusCategory, Ticket};
+use concierge_proto::ticket_rule::{EvaluationCause, StatusCategory, Ticket};
 use concierge_runtime::{Error, Tx};
 use uuid::Uuid;
 
@@ -108,6 +108,7 @@ async fn again(
         input: &input,
         evaluated: &evaluated,
         stale: false,
+        cause: Some(EvaluationCause::Second),
         corrects: Some(first.id),
         awaits: None,
     };

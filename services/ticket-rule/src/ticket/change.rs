@@ -177,6 +177,7 @@ impl Change {
         let source_id = (after.external_source.clone(), after.external_id.clone());
         let step = Step {
             occasion: (!closed).then_some(Occasion::Updated { changed: evaluation::names(&set, &changed) }),
+            cause: None,
             facts: facts.filter(|_| runs),
             before: Some(before),
             ticket: after,

@@ -146,6 +146,7 @@ async fn store(service: &TicketRule, tx: &mut Tx, draft: Draft) -> Result<LogTic
     let step = Step {
         before: None,
         occasion: (!closed).then_some(Occasion::Logged),
+        cause: None,
         facts: Some(facts),
         action: None,
         known,

@@ -118,6 +118,7 @@ async fn carry_out(
         ticket: after,
         action: None,
         occasion: None,
+        cause: None,
         facts: None,
         known: Known::default(),
         moment,

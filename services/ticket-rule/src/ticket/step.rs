@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use concierge_proto::ticket_rule::{EvaluationSummary, Ticket, TicketAction};
+use concierge_proto::ticket_rule::{EvaluationCause, EvaluationSummary, Ticket, TicketAction};
 use concierge_proto::{CallerKind, Record};
 use concierge_runtime::{Error, Tx};
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub(crate) struct Step {
     pub(crate) action: Option<TicketAction>,
     /// Which rules run; `None` for none.
     pub(crate) occasion: Option<Occasion>,
+    /// What the evaluation is made for, where the occasion does not say it.
+    pub(crate) cause: Option<EvaluationCause>,
     /// What is known of the requester; `None` when no rule looks at it.
     pub(crate) facts: Option<Facts>,
     /// Names known so far.
@@ -60,7 +62,8 @@ impl TicketRule {
     /// Round trips: the ticket with its history and event; the evaluation with its facts, and that it was made on stale
     /// ones; one for names not known yet; one for an action.
     pub(crate) async fn carry_out(&self, tx: &mut Tx, set: &Arc<RuleSet>, step: Step) -> Result<Stepped, Error> {
-        let Step { before, ticket: wanted, mut action, occasion, facts, mut known, moment, imported, absorbs } = step;
+        let Step { before, ticket: wanted, mut action, occasion, cause, facts, mut known, moment, imported, absorbs } =
+            step;
         let id = tx.new_id();
         let facts_known = facts.as_ref().map(|facts| &facts.known);
         let stale = facts.as_ref().is_some_and(|facts| facts.stale);
@@ -115,7 +118,7 @@ impl TicketRule {
         if let (Some(input), Some(evaluated)) = (&input, &evaluated) {
             let version = before.as_ref().map_or(0, Record::version) + i64::from(untouched.is_none());
             let awaits = stale.then_some(version);
-            let new = NewEvaluation { id, set, input, evaluated, stale, corrects: None, awaits };
+            let new = NewEvaluation { id, set, input, evaluated, stale, cause, corrects: None, awaits };
             evaluation::store(tx, &new).await?;
         }
         if let Some(ticket) = untouched {

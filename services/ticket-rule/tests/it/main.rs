@@ -14,6 +14,8 @@ mod merge;
 mod priority;
 mod rule;
 mod rule_file;
+mod rule_loop;
+mod rule_reapply;
 mod second_evaluation;
 mod simulation;
 mod sla;
