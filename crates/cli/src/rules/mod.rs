@@ -4,6 +4,7 @@ mod connection;
 mod difference;
 mod export;
 mod file;
+mod lint;
 mod list;
 mod plan;
 mod reapply;
@@ -24,6 +25,7 @@ pub(crate) struct Rules {
 const EXAMPLES: &str = "Examples:
   concierge rules list                 the rules in the order in which they run
   concierge rules export > rules.yaml  all of them as a file, to be changed
+  concierge rules lint                 what is wrong with them, and what shows it
   concierge rules plan rules.yaml      what the file would change
   concierge rules simulate rules.yaml  what it would have done to past tickets
   concierge rules apply rules.yaml     make the rules what the file says
@@ -33,6 +35,8 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// List the rules in the order in which they run.
     List(list::List),
+    /// Tell what is wrong with the rules.
+    Lint(lint::Lint),
     /// Write all rules as YAML.
     Export(export::Export),
     /// Show what a file would change.
@@ -51,6 +55,7 @@ impl Rules {
         runtime.block_on(async {
             match self.command {
                 Command::List(list) => list.run().await,
+                Command::Lint(lint) => lint.run().await,
                 Command::Export(export) => export.run().await,
                 Command::Plan(plan) => plan.run().await,
                 Command::Simulate(simulate) => simulate.run().await,

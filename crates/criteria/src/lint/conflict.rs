@@ -45,15 +45,16 @@ impl Linter<'_> {
         let (mut looks, mut closely, mut told) = (0_u64, 0_u64, HashSet::new());
         for ((_, field), places) in &buckets {
             let groups = groups(places, &narrow, &self.rules);
+            let mut left = groups.count();
             for (first, second) in groups.pairs() {
                 looks += 1;
-                let full = looks > MOST_LOOKS || closely >= MOST_PAIRS || told.len() >= MOST_TOLD;
-                if full || looks % 4_096 == 0 && !self.goes_on() {
-                    self.lint.pairs_left += groups.count().saturating_sub(looks.min(groups.count()));
-                    if !full {
-                        return;
-                    }
+                if looks > MOST_LOOKS || closely >= MOST_PAIRS || told.len() >= MOST_TOLD {
+                    self.lint.pairs_left += left;
                     break;
+                }
+                left = left.saturating_sub(1);
+                if looks.is_multiple_of(4_096) && !self.goes_on() {
+                    return;
                 }
                 let (one, other) = (self.rules[first].clone(), self.rules[second].clone());
                 if one.stop_on_match() || same(&one, &other, *field) || apart(&one, &narrow[first], &narrow[second]) {
@@ -203,11 +204,10 @@ impl Groups {
         let within = self.named.iter().flat_map(|group| {
             group.iter().enumerate().flat_map(|(at, first)| group[at + 1..].iter().map(|second| (*first, *second)))
         });
-        let is_any: HashSet<usize> = self.any.iter().copied().collect();
+        // Places come in order.
+        let is_any = |place: &usize| self.any.binary_search(place).is_ok();
         let with_any = self.any.iter().flat_map(move |one| {
-            let is_any = is_any.clone();
-            let others =
-                self.all.iter().filter(move |other| *one != **other && (!is_any.contains(other) || one < other));
+            let others = self.all.iter().filter(move |other| one != *other && (!is_any(other) || one < *other));
             others.map(|other| (*one.min(other), *one.max(other)))
         });
         within.chain(with_any)

@@ -119,13 +119,18 @@ struct Key {
 }
 
 /// The atoms of several formulas.
-#[derive(Default)]
 pub(super) struct Atoms<'a> {
+    /// Whether they are asked of something new, of which nothing was before.
+    of_new: bool,
     pub(super) all: Vec<Atom<'a>>,
     known: HashMap<Key, usize>,
 }
 
 impl<'a> Atoms<'a> {
+    pub(super) fn new(of_new: bool) -> Self {
+        Atoms { of_new, all: Vec::new(), known: HashMap::new() }
+    }
+
     /// The criteria as a formula; `after` are rules that ran before them and set fields.
     pub(super) fn read(&mut self, node: &'a Node, after: Option<&Rule>, scratch: &mut Record) -> Formula {
         match node {
@@ -134,6 +139,9 @@ impl<'a> Atoms<'a> {
             }
             Node::Criterion(criterion) => {
                 let field = criterion.field.id;
+                if self.of_new && is_change(criterion) {
+                    return Formula::Known(Truth::False);
+                }
                 let set = after.and_then(|rule| rule.outcomes().iter().find(|(of, _)| *of == field));
                 match set {
                     Some((_, Action::Set(value))) => given(criterion, &Fact::Known(value.clone()), scratch),
@@ -154,17 +162,15 @@ impl<'a> Atoms<'a> {
     }
 }
 
+/// Whether it asks what an update changed.
+pub(super) fn is_change(criterion: &Checked) -> bool {
+    matches!(criterion.operator, Operator::Changed | Operator::ChangedFrom | Operator::ChangedTo)
+}
+
 /// What a criterion answers on a fact.
 fn given(criterion: &Checked, fact: &Fact, scratch: &mut Record) -> Formula {
     let field = criterion.field.id;
-    let is_open = matches!(
-        criterion.operator,
-        Operator::Changed
-            | Operator::ChangedFrom
-            | Operator::ChangedTo
-            | Operator::WithinHours
-            | Operator::OutsideHours
-    );
+    let is_open = is_change(criterion) || matches!(criterion.operator, Operator::WithinHours | Operator::OutsideHours);
     let before = scratch.get(field).clone();
     if is_open || scratch.set(field, fact.clone()).is_err() {
         return Formula::Open;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::index::{RuleIndex, Scratch};
-use crate::rule::{Rule, RuleSet};
+use crate::rule::Rule;
 pub use finding::{Finding, FindingKind, Lint, Question, Undecided, Why, Witness};
 use reach::Reach;
 pub use world::{Law, When, World};
@@ -41,13 +41,13 @@ pub struct Wanted {
     pub conflicts: bool,
 }
 
-/// Looks at all rules of a set. Rules that never match, and those that are shadowed, are always looked for, as the
-/// others are looked for among the rest. `index` is of the same rules.
+/// Looks at all rules of an index. Rules that never match, and those that are shadowed, are always looked for, as the
+/// others are looked for among the rest.
 ///
 /// It takes time: a few seconds for ten thousand rules.
 #[must_use]
-pub fn lint(rules: &RuleSet, index: &RuleIndex, world: &dyn World, wanted: Wanted) -> Lint {
-    let rules: Vec<Arc<Rule>> = rules.rules().iter().filter(|rule| rule.enabled()).cloned().collect();
+pub fn lint(index: &RuleIndex, world: &dyn World, wanted: Wanted) -> Lint {
+    let rules: Vec<Arc<Rule>> = index.rules().filter(|rule| rule.enabled()).cloned().collect();
     let places = rules.iter().enumerate().map(|(place, rule)| (rule.id(), place)).collect();
     let (live, lint, scratch) = (BTreeMap::new(), Lint::default(), Scratch::default());
     let mut linter = Linter { rules, places, index, world, scratch, live, dead: HashSet::new(), lint };

@@ -52,7 +52,7 @@ pub(super) fn ask<T>(
 ) -> Found<T> {
     let plain = world.plain(when);
     let mut scratch = plain.clone();
-    let mut atoms = Atoms::default();
+    let mut atoms = Atoms::new(when == When::New);
     let mut formulas: Vec<_> = asked.iter().map(|it| (atoms.read(it.node, it.after, &mut scratch), it.want)).collect();
     let mentioned = add_laws(world.laws(when), &mut atoms, &mut formulas, &mut scratch);
 

@@ -80,8 +80,7 @@ fn made(definitions: &[RuleDefinition]) -> RuleSet {
 }
 
 fn linted(definitions: &[RuleDefinition], world: &Small) -> Lint {
-    let rules = made(definitions);
-    lint(&rules, &RuleIndex::new(&rules), world, Wanted { always: true, conflicts: true })
+    lint(&RuleIndex::new(&made(definitions)), world, Wanted { always: true, conflicts: true })
 }
 
 fn found(definitions: &[RuleDefinition]) -> Vec<(u128, FindingKind, Vec<String>)> {

@@ -17,6 +17,7 @@ pub mod walk;
 
 use chrono::{DateTime, Utc};
 use concierge_criteria::FieldSet;
+use concierge_proto::directory::RequesterFacts;
 use concierge_proto::ticket_rule::{EvaluationSummary, Ticket, TicketAction};
 
 pub use compare::{Difference, Pair};
@@ -47,6 +48,18 @@ pub fn changed(
 /// The names of fields of a set, in the order of the contract's table, custom ones after them.
 pub fn names(set: &RuleSet, fields: &FieldSet) -> Vec<String> {
     record::names(set.configuration().fields().schema(), fields)
+}
+
+/// What rules see of a ticket that is asked about at this time.
+pub(crate) fn seen(
+    set: &RuleSet,
+    ticket: &Ticket,
+    action: Option<&TicketAction>,
+    facts: Option<&RequesterFacts>,
+    now: DateTime<Utc>,
+) -> concierge_criteria::Record {
+    let ticket = record::settled(set.configuration(), ticket);
+    record::record(set.configuration(), &record::Seen { ticket: &ticket, action, facts, now })
 }
 
 /// The summary of an evaluation in which no rule was asked.

@@ -8,6 +8,7 @@ mod explain;
 mod export;
 mod handles;
 mod import;
+mod lint;
 mod matches;
 mod order;
 mod problems;
@@ -24,9 +25,9 @@ use concierge_proto::ticket_rule::{
     ApplyRuleRequest, ApplyRuleResponse, CreateRuleRequest, CreateRuleResponse, DeleteRuleRequest, DeleteRuleResponse,
     EvaluateRulesRequest, EvaluateRulesResponse, ExplainTicketRequest, ExplainTicketResponse, ExportRulesRequest,
     ExportRulesResponse, GetRuleRequest, GetRuleResponse, GetTicketMatchesRequest, GetTicketMatchesResponse,
-    ImportRulesRequest, ImportRulesResponse, ListRulesRequest, ListRulesResponse, ReapplyRulesRequest,
-    ReapplyRulesResponse, ReorderRulesRequest, ReorderRulesResponse, Rule, SimulateRulesRequest, SimulateRulesResponse,
-    UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest, UpdateRuleResponse,
+    ImportRulesRequest, ImportRulesResponse, LintRulesRequest, LintRulesResponse, ListRulesRequest, ListRulesResponse,
+    ReapplyRulesRequest, ReapplyRulesResponse, ReorderRulesRequest, ReorderRulesResponse, Rule, SimulateRulesRequest,
+    SimulateRulesResponse, UndeleteRuleRequest, UndeleteRuleResponse, UpdateRuleRequest, UpdateRuleResponse,
 };
 use concierge_runtime::program::Parts;
 use concierge_runtime::resource::Only;
@@ -106,6 +107,10 @@ impl RuleService for TicketRule {
         request: Request<SimulateRulesRequest>,
     ) -> Result<Response<Self::SimulateRulesStream>, Status> {
         Ok(Response::new(simulate::simulate(self, request.into_inner()).await?))
+    }
+
+    async fn lint_rules(&self, request: Request<LintRulesRequest>) -> Answer<LintRulesResponse> {
+        lint::run(self, request.into_inner()).await
     }
 
     type ReapplyRulesStream = Parts<ReapplyRulesResponse>;

@@ -10,6 +10,7 @@ mod desk;
 mod evaluation;
 mod explanation;
 mod facts;
+mod lint;
 mod merge;
 mod priority;
 mod rule;
