@@ -155,6 +155,17 @@ impl SmtpServer {
         self.state.connections.load(Ordering::SeqCst)
     }
 
+    /// Waits until everything that was to go wrong has met a message.
+    pub async fn struck(&self) {
+        for _ in 0..1_000 {
+            if self.state.faults.lock().unwrap().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nothing went wrong: no message came");
+    }
+
     /// Waits until there are so many messages, at most ten seconds.
     pub async fn wait_for(&self, count: usize) -> Vec<Mail> {
         for _ in 0..1_000 {

@@ -140,8 +140,7 @@ fn with_custom<'a>(own: &Schema, custom: impl IntoIterator<Item = (&'static str,
     let fields = fields.chain(custom.iter().map(|(name, definition)| (Arc::clone(name), definition.field_type())));
     let chosen = own.fields().iter().filter(|field| !field.choices.is_empty());
     let chosen = chosen.map(|field| (&*field.name, field.choices.iter().map(|name| &**name).collect::<Vec<&str>>()));
-    let offered = custom.iter().filter(|(_, definition)| definition.field_type() == FieldType::Choice);
-    let offered = offered.filter(|(_, definition)| !definition.choices.is_empty()).map(|(name, definition)| {
+    let offered = custom.iter().filter(|(_, definition)| !definition.choices.is_empty()).map(|(name, definition)| {
         (&**name, definition.choices.iter().map(|choice| choice.name.as_str()).collect::<Vec<&str>>())
     });
     let made = Schema::new(fields).and_then(|schema| {

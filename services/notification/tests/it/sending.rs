@@ -165,6 +165,7 @@ async fn decision_14_a_kill_before_the_last_byte_yields_exactly_one_message() {
     world.smtp.fail(Fault::Silence(Step::Data));
     let (_, event) = world.logged(None).await;
     one(&world, &event, DeliveryState::Started).await;
+    world.smtp.struck().await;
     world.suite.restart::<Notification>().await;
     world.suite.clock.advance(TimeDelta::seconds(61));
     one(&world, &event, DeliveryState::Sent).await;

@@ -58,8 +58,8 @@ impl Making<'_> {
             if !given && is(&field, "output_only")
                 || changed && is(&field, "immutable")
                 || self.leave_out.contains(&field.full_name())
-                // Which there are only an installation knows.
-                || inner(&field).is_some_and(|inner| inner.name() == "CustomFieldValue")
+                // Which there are only an installation knows, and whether there are any, the type of the field.
+                || inner(&field).is_some_and(|it| ["CustomFieldValue", "CustomFieldChoice"].contains(&it.name()))
             {
                 continue;
             }

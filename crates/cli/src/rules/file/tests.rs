@@ -56,6 +56,11 @@ fn id() -> impl Strategy<Value = String> {
     (0..8u128).prop_map(|number| Uuid::from_u128(u128::MAX - number).to_string())
 }
 
+/// The id of a rule, which stands for nothing else.
+fn rule_id() -> impl Strategy<Value = String> {
+    (0..8u128).prop_map(|number| Uuid::from_u128(number + 1).to_string())
+}
+
 fn value(kind: FieldType) -> BoxedStrategy<ValueKind> {
     match kind {
         FieldType::Flag => any::<bool>().prop_map(ValueKind::Flag).boxed(),
@@ -138,7 +143,7 @@ fn outcomes() -> impl Strategy<Value = RuleOutcomes> {
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
-    let plain = (line(), prop_oneof![Just(String::new()), id()], text(), any::<bool>(), any::<bool>());
+    let plain = (line(), prop_oneof![Just(String::new()), rule_id()], text(), any::<bool>(), any::<bool>());
     let rest = (1..5i32, 1..1_000_000i32, prop::option::of(group()), outcomes());
     (plain, rest).prop_map(
         |((name, id, description, enabled, stop_on_match), (applies_to, precedence, criteria, given))| {
@@ -237,7 +242,7 @@ rules:
         "13: rules[0].criteria.all[2].not[0]: must have a `field`",
         "14: rules[1]: must have a `name`",
         "14: rules[1].applies_to: \"Never\" is no name of a value: docs/rules.md lists them",
-        "15: rules[1].outcomes: must be a map of type, status, priority, sla, category_1, category_2, category_3, category_4, team, agent, add_tags, popup_html, not a list",
+        "15: rules[1].outcomes: must be a map of type, status, priority, sla, category_1, category_2, category_3, category_4, team, agent, add_tags, custom_fields, popup_html, not a list",
     ];
     assert_eq!(problems, expected);
     assert_eq!(read("ruels: []\n").unwrap_err().len(), 2);
