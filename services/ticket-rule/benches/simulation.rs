@@ -152,7 +152,7 @@ async fn fill(suite: &Suite, effort: &Effort) {
             user_id: users[number * 7 % users.len()].clone(),
             ..Default::default()
         };
-        let request = LogTicketRequest { ticket: Some(ticket), request_id: request_id(), ..Default::default() };
+        let request = LogTicketRequest { ticket: Some(ticket), request_id: request_id() };
         tickets.log_ticket(request).await.unwrap();
     }
 }
@@ -161,7 +161,7 @@ async fn fill(suite: &Suite, effort: &Effort) {
 fn rule(number: usize) -> Rule {
     let contains = |word: &str| criterion("ticket.summary", Operator::Contains, Kind::Text(word.to_owned()));
     let mut criteria = vec![contains(WORDS[number % 20]), contains(WORDS[number / 20 % 20])];
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         criteria.push(criterion("user.important", Operator::Is, Kind::Flag(true)));
     }
     Rule {

@@ -53,14 +53,14 @@ async fn rules_test_the_custom_fields_of_requesters_and_explain_with_those_of_th
     // As directory has it now, not as it was heard of.
     users.update_user(set("B-7")).await.unwrap();
     let logged = desk.log(ann.ticket("Door")).await.unwrap();
-    assert_eq!(matched(&logged.evaluation), [wanted.name.clone()]);
+    assert_eq!(matched(&logged.evaluation), std::slice::from_ref(&wanted.name));
 
     // The definition goes; what it left on the user stays, and so does the rule.
     let request = DeleteCustomFieldRequest { id: badge.id, request_id: request_id(), ..Default::default() };
     fields.delete_custom_field(request).await.unwrap();
     desk.caught_up().await;
     let again = desk.log(ann.ticket("Door")).await.unwrap();
-    assert_eq!(matched(&again.evaluation), [wanted.name.clone()]);
+    assert_eq!(matched(&again.evaluation), std::slice::from_ref(&wanted.name));
     let explain = |ticket_id: String| ExplainTicketRequest { ticket_id, ..Default::default() };
     for (ticket, verdict) in [(before.ticket, RuleVerdict::NotMatched), (logged.ticket, RuleVerdict::Matched)] {
         let explained = desk.rules().explain_ticket(explain(ticket.unwrap().id)).await.unwrap().into_inner();
