@@ -56,7 +56,7 @@ impl Making<'_> {
             let here = if path.is_empty() { field.name().to_owned() } else { format!("{path}.{}", field.name()) };
             let given = changed && field.name() == "id";
             if !given && is(&field, "output_only")
-                || changed && is(&field, "immutable")
+                || changed && !given && is(&field, "immutable")
                 || self.leave_out.contains(&field.full_name())
                 // Which there are only an installation knows, and whether there are any, the type of the field.
                 || inner(&field).is_some_and(|it| ["CustomFieldValue", "CustomFieldChoice"].contains(&it.name()))
@@ -107,7 +107,7 @@ fn mask(request: &mut DynamicMessage) {
     names.retain(|name| name != "id");
     if names.is_empty() {
         names = record.descriptor().fields().filter(|f| !is(f, "output_only")).map(|f| f.name().to_owned()).collect();
-        names.retain(|name| name != "etag");
+        names.retain(|name| name != "etag" && name != "id");
     }
     let mut mask = DynamicMessage::new(message("google.protobuf.FieldMask"));
     mask.set_field_by_name("paths", Value::List(names.into_iter().map(Value::String).collect()));

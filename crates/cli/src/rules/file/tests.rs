@@ -58,7 +58,7 @@ fn id() -> impl Strategy<Value = String> {
 
 /// The id of a rule, which stands for nothing else.
 fn rule_id() -> impl Strategy<Value = String> {
-    (0..8u128).prop_map(|number| Uuid::from_u128(number + 1).to_string())
+    (0..8u128).prop_map(|number| Uuid::from_u128((1 << 100) + number).to_string())
 }
 
 fn value(kind: FieldType) -> BoxedStrategy<ValueKind> {
