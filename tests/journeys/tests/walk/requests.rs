@@ -16,6 +16,8 @@ const ONE_OF_SEVERAL: &[&str] = &[
     "concierge.notification.v1.PopupNote.customer_id",
     "concierge.notification.v1.PopupNote.site_id",
     "concierge.notification.v1.ListPopupsRequest.ticket_id",
+    // Not for the first level.
+    "concierge.ticket_rule.v1.Category.parent_id",
     // Not for the first event type.
     "concierge.notification.v1.NotificationDefinition.rule_id",
 ];
@@ -76,7 +78,9 @@ impl Making<'_> {
 
     fn value(&mut self, field: &FieldDescriptor, path: &str, within: &mut Vec<String>) -> Option<Value> {
         let path = if field.is_list() { format!("{path}[0]") } else { path.to_owned() };
-        if is_id(field) || field.name() == "id" && field.kind() == Kind::String {
+        // An id in another system is any text.
+        let elsewhere = field.parent_message().name() == "RuleExternalId";
+        if is_id(field) || field.name() == "id" && field.kind() == Kind::String && !elsewhere {
             self.ids.insert(path);
             return Some(Value::String((self.id)()));
         }
@@ -170,7 +174,7 @@ async fn unknown_ids(walk: &Walk, method: &'static Method, home: &str, token: &s
     }
     let absent = Some((Code::NotFound, "RECORD_NOT_FOUND"));
     // What is to be read or changed is absent; what something new refers to cannot be referred to.
-    let itself = ids.iter().any(|path| path == "id" || path.ends_with(".id") && !path.contains("values"));
+    let itself = ids.iter().any(|path| path == "id" || path.ends_with(".id") && !path.contains('['));
     let expected =
         if itself || refused == absent { absent } else { Some((Code::InvalidArgument, "REFERENCE_NOT_FOUND")) };
     assert_eq!(refused, expected, "{what} {ids:?}: {told:?}");

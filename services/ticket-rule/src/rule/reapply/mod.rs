@@ -16,6 +16,7 @@ use concierge_runtime::{Call, Error};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
+use super::problems::Problems;
 use crate::TicketRule;
 use crate::evaluation::RuleSet;
 use crate::ticket::Tickets;
@@ -45,6 +46,11 @@ pub(super) async fn reapply(
     // Where the filter is wrong is told by its own places.
     page(service, &request.filter, None, 1).await?;
     let job = if request.dry_run { Job::dry() } else { Job::open(service, &request).await? };
+    if job.position == 0 {
+        // What goes on does without a rule that was deleted meanwhile.
+        let set = service.rule_sets.newest().await?;
+        check_rules(&set, &request.rule_ids)?;
+    }
     let left = count(service, &request.filter, job.position).await?;
     let told = ReapplyRulesResponse { total_count: job.done_count + left, ..job.told() };
     let batch = |sender| Batch { service: service.clone(), told, examples: 0, sender, caller, request, job };
@@ -150,6 +156,17 @@ async fn count(service: &TicketRule, filter: &str, after: i64) -> Result<i64, Er
         after = last.number;
         count += i64::try_from(tickets.len()).unwrap_or_default();
     }
+}
+
+/// Refuses ids of no live rules.
+fn check_rules(set: &RuleSet, ids: &[String]) -> Result<(), Error> {
+    let mut problems = Problems::default();
+    for (index, id) in ids.iter().enumerate() {
+        if id.parse().ok().and_then(|id| set.rule(id)).is_none() {
+            problems.no_rule(format!("rule_ids[{index}]"), id);
+        }
+    }
+    problems.result()
 }
 
 /// The rules that run: those asked for, or all that run on existing tickets; never one that is not enabled.
